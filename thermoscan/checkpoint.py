@@ -1,0 +1,166 @@
+"""A checkpoint as the core sees it: named tensors that say where their bytes are, and a way to read bytes.
+
+An adapter (`thermoscan_adapters`, or a third party's) turns a source into a `Checkpoint`: it validates the
+container, lists the tensors without reading weights, and reads byte ranges on demand. It never builds an array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol
+
+from thermoscan.dtypes import DType
+from thermoscan.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One stored tensor: what it is and where its bytes lie. No weights.
+
+    Attributes:
+        name: As the checkpoint names it. Hostile text.
+        dtype: Element type.
+        shape: Logical shape, as the model sees it. ``()`` is a scalar.
+        file: Name of the file that holds it, a key of the checkpoint's files.
+        offset: Byte offset, in that file, of the tensor's first element.
+        strides: Steps between elements along each axis, in elements; None for C-contiguous. Never
+            overlapping: an adapter refuses a layout in which two indices share an element.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    strides: tuple[int, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the elements themselves (gaps between strides not counted)."""
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of the source and what became of it.
+
+    Attributes:
+        name: Path relative to the source, with forward slashes. Hostile text.
+        size: Bytes.
+        status: ``"scanned"``, ``"refused"`` (broken, unsafe or unsupported) or ``"skipped"`` (not weights).
+        format: ``"safetensors"``, ``"torch-zip"``, ``"torch-legacy"``, or None where it was not opened.
+        code: The stable code of a refusal or skip; None when scanned.
+        reason: Why it was refused or skipped; None when scanned.
+        sha256: Hexadecimal digest where the source states one (a hub's large-file record); else None.
+    """
+
+    name: str
+    size: int
+    status: str
+    format: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a checkpoint came from.
+
+    Attributes:
+        id: What a card calls the model: the hub id, or the last part of the path.
+        revision: The commit that was pinned, for a hub source; else None.
+        kind: ``"disk"`` or ``"hub"``, or what a third party's adapter calls itself.
+    """
+
+    id: str
+    revision: str | None
+    kind: str
+
+
+class ByteReader(Protocol):
+    """Reads byte ranges of a checkpoint's files. Safe to call from several threads at once."""
+
+    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
+        """Fills `buffer` with the bytes of `file` from `offset` on.
+
+        Raises:
+            ChangedError: The file is shorter than it was, or is not the same file any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of every open file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened checkpoint: a context manager that owns its reader.
+
+    Attributes:
+        source: Where it came from.
+        tensors: Every stored tensor, in the order of file and offset; two names never share bytes here.
+        files: Every file that belongs to it or lies beside its weights, with what became of each.
+        reader: Reads the bytes.
+        config: The parsed ``config.json`` beside the weights, or None.
+        aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored name.
+        notes: Sentences a card should repeat, such as which of several checkpoints was chosen.
+    """
+
+    source: Source
+    tensors: tuple[Tensor, ...]
+    files: tuple[FileRecord, ...]
+    reader: ByteReader
+    config: Mapping[str, Any] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """How to open a source.
+
+    Attributes:
+        revision: Branch, tag or commit of a hub repository; None for its default branch.
+        limits: Bounds beyond which a checkpoint is refused.
+    """
+
+    revision: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+class Adapter(Protocol):
+    """Opens one kind of source. Registered in the entry-point group ``thermoscan.adapters``."""
+
+    def claims(self, source: str) -> bool:
+        """Says, without touching the network, whether `source` is this adapter's kind of name."""
+        ...
+
+    def open(self, source: str, options: OpenOptions) -> Checkpoint:
+        """Opens `source`.
+
+        Raises:
+            SourceError: There is nothing to scan at this name.
+            CheckpointError: There is a checkpoint, and it cannot be trusted.
+        """
+        ...
