@@ -1,9 +1,11 @@
 """The card: everything that one scan found out about one model, as plain frozen data. Version 1.
 
 Reporters render it; `thermoscan.card_io` writes and reads its JSON, whose schema
-(``thermoscan/schema/card-1.json``) is generated from these classes. Every value that is None has its reason under
-the same name in `reasons` of the same object. Names in a card are as the checkpoint has them: hostile text.
-Energies and temperatures are in squared pre-activation units, entropies in nats, sizes in bytes.
+(``thermoscan/schema/card-1.json``) is generated from these classes. Every value that is None has
+its reason under the same name in `reasons` of the same object; a reason is a short sentence that
+many layers may share, without names or numbers. Names in a card are as the checkpoint has them:
+hostile text. Energies and temperatures are in squared pre-activation units, entropies in nats,
+sizes in bytes.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     import pandas
 
 CARD_VERSION = 1
+SCHEMA_URL = "https://thermoscan.github.io/schema/card-1.json"
 
 
 @dataclass(frozen=True)
 class Digest:
-    """A content digest: ``sha256``, or ``xxh3-128`` over the contents as docs/card.md defines it."""
+    """A content digest: ``sha256``, or ``xxh3-128`` over the contents (see docs/card.md)."""
 
     algorithm: str
     value: str
@@ -53,8 +56,9 @@ class Model:
 class Summary:
     """The model as a whole: ratios of sums over its layers (theory sections 3 and 4).
 
-    `engine_type` is ``"non-saturating"`` (Zhang's two types, our Type I), ``"saturating"`` (Type II), ``"amplifier"`` or
-    ``"mixed"``; `engine_shares` gives the share of the work done by each type.
+    `engine_type` is ``"non-saturating"`` (Zhang's two types, our Type I), ``"saturating"`` (Type
+    II), ``"amplifier"`` or ``"mixed"``; `engine_shares` gives the share of the work done by each
+    type.
     """
 
     temperature: float | None
@@ -82,7 +86,7 @@ class InitialisationRecord:
 
 @dataclass(frozen=True)
 class Engine:
-    """A layer as a stage of the heat engine (theory section 4). `estimated` is True without data."""
+    """A layer as a stage of the heat engine (theory section 4); `estimated` without data."""
 
     activation: str | None
     type: str | None
@@ -97,8 +101,9 @@ class Engine:
 class LayerRecord:
     """One weight matrix. `shape` is (outputs, inputs); `digest` is of the stored tensor's bytes.
 
-    `transition_temperature` is measured from initialisation (Type I), `refresh_temperature` from a base
-    checkpoint (Type II). `sparsity` is the share of exact zeros, `bits_per_parameter` the discrete entropy.
+    `transition_temperature` is measured from initialisation (Type I), `refresh_temperature` from a
+    base checkpoint (Type II). `sparsity` is the share of exact zeros, `bits_per_parameter` the
+    discrete entropy.
     """
 
     name: str
@@ -137,7 +142,7 @@ class Finding:
         code: Stable kebab-case identifier.
         severity: ``"error"`` (broken), ``"warning"`` (look at it) or ``"info"`` (worth knowing).
         layer: Name of the layer or tensor it is about; None for the whole model.
-        message: What was seen, in one sentence with its numbers. Holds no names from the checkpoint.
+        message: What was seen, in one sentence with its numbers and no name from the checkpoint.
         meaning: What it means.
         advice: What to do.
         evidence: The numbers behind it.
@@ -154,7 +159,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class CoverageItem:
-    """Some parameters of the file and why they were (not) analysed. `percent` is of all parameters."""
+    """Some parameters and why they were (not) analysed. `percent` is of all parameters."""
 
     reason: str
     tensors: int
@@ -174,7 +179,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class OtherFile:
-    """A file beside the weights that was refused or skipped, with the stable code and the reason."""
+    """A file beside the weights that was refused or skipped, its stable code and reason."""
 
     name: str
     bytes: int
@@ -185,7 +190,21 @@ class OtherFile:
 
 @dataclass(frozen=True)
 class Card:
-    """One scan of one model."""
+    """One scan of one model.
+
+    Attributes:
+        schema: `SCHEMA_URL`, an identifier; nothing fetches it.
+        version: `CARD_VERSION`; a reader refuses newer ones.
+        generator: ``"thermoscan"`` and its version.
+        model: What was scanned.
+        summary: The model as a whole.
+        layers: In the order of the model; a layer's index here is its ``#layer-INDEX`` in the HTML
+            card.
+        findings: What a person should know, in any order.
+        coverage: Where every parameter went.
+        files: Files beside the weights that were refused or skipped.
+        notes: Assumptions that were made, in sentences.
+    """
 
     schema: str
     version: int
@@ -222,8 +241,8 @@ class Reporter(Protocol):
 
 
 def _render(reporter_name: str, card: Card) -> str:
-    from thermoscan.plugins import reporter  # noqa: PLC0415 - plugins are looked up when first needed
+    from thermoscan.plugins import reporter  # noqa: PLC0415 - plugins are looked up when first
+
+    needed
 
     return reporter(reporter_name).render(card)
-
-
