@@ -241,8 +241,6 @@ class Reporter(Protocol):
 
 
 def _render(reporter_name: str, card: Card) -> str:
-    from thermoscan.plugins import reporter  # noqa: PLC0415 - plugins are looked up when first
-
-    needed
+    from thermoscan.plugins import reporter  # noqa: PLC0415 - looked up when first needed
 
     return reporter(reporter_name).render(card)

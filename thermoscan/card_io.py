@@ -23,6 +23,8 @@ from thermoscan.errors import CardError
 if TYPE_CHECKING:
     import pandas
 
+# Resolving annotations costs more than building a record from them.
+_type_hints = cache(get_type_hints)
 _SIGNIFICANT_DIGITS = 9
 _BROKEN_DEPTH = 2
 
@@ -143,11 +145,6 @@ def _unexplained(value: Any, where: str) -> Iterator[str]:
             yield from _unexplained(item, f"{where}.{name}")
 
 
-@cache
-def _hints(record: Any) -> dict[str, Any]:
-    return get_type_hints(record)
-
-
 def _build(kind: Any, value: Any, where: str) -> Any:
     """Returns `value`, as the json module read it, as the type `kind`; coerces nothing."""
     if isinstance(kind, type) and is_dataclass(kind):
@@ -173,7 +170,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 def _build_record(kind: type[Any], value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         _refuse(where, "an object")
-    hints = _hints(kind)
+    hints = _type_hints(kind)
     for key in value:
         if key not in hints:
             raise CardError("card-malformed", f"{where} has the unknown key '{key}'")

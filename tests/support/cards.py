@@ -283,10 +283,15 @@ def of_layers(count: int) -> Card:
         )
     flagged = layers[:: max(1, count // 40)]
     findings = tuple(
-        Finding("hot", "warning", item.name, f"τ is {item.reduced_temperature:.3g}, 4.1 robust deviations above its peers",
-
-                "It moved further than the other layers of its role.", "Look at its learning rate.",
-                {"tau": item.reduced_temperature})
+        Finding(
+            code="hot",
+            severity="warning",
+            layer=item.name,
+            message=f"τ is {item.reduced_temperature:.3g}, 4.1 robust deviations above its peers",
+            meaning="It moved further than the other layers of its role.",
+            advice="Look at its learning rate.",
+            evidence={"tau": item.reduced_temperature},
+        )
         for item in flagged
     )  # fmt: skip
     return assemble("mistralai/Mixtral-8x7B-v0.1", tuple(layers), findings)
