@@ -191,11 +191,14 @@ def _resolve_inside(folder: Path, name: str) -> Path:
 
 
 def _hub_blobs(root: Path) -> Iterator[Path]:
-    """Yields the blobs folder of the Hugging Face cache if `root` lies in one of its snapshots."""
+    """Yields where the Hugging Face cache keeps the contents of the snapshot that `root` is in."""
     for folder in (root, *root.parents):
         repository = folder.parent.parent
         if folder.parent.name == "snapshots" and repository.name.startswith("models--"):
             yield repository / "blobs"
+            shared = repository.parent / "blobs"  # the store that the repositories of a cache share
+            if (shared / ".huggingface-shared-blobs").is_file():
+                yield shared
             return
 
 

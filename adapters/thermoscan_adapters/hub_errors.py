@@ -1,0 +1,183 @@
+"""Every failure of huggingface_hub and its HTTP client, mapped at one boundary.
+
+Takes the exception that left a call to the hub; gives an error of our own tree with a code and the
+step to take. The raw text of the other library is never shown: it repeats URLs and answers.
+
+    code                       what happened
+    hub-gated                  the repository asks for terms to be accepted
+    hub-repository-not-found   it does not exist, or is private
+    hub-revision-not-found     no such branch, tag or commit
+    hub-file-not-found         a file vanished between listing and download
+    hub-disabled               the hub has closed the repository
+    hub-token                  the token is missing, wrong, or may not read this
+    hub-rate-limit             too many requests
+    hub-unavailable            the hub itself failed
+    hub-timeout                no answer in time
+    hub-unreachable            no connection
+    hub-offline-uncached       offline mode, and the files are not in the cache
+    hub-disk-full              no space left for the download
+    hub-cache                  the cache folder cannot be read or written
+    hub-answer                 an answer that makes no sense
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
+
+_LOG_IN = "set HF_TOKEN or run `hf auth login`"
+_RETRY = "try again later"
+_Kinds = type[BaseException] | tuple[type[BaseException], ...]
+_Row = tuple[_Kinds, type[SourceError], str, str]
+
+
+@contextmanager
+def hub_errors(source: str) -> Iterator[None]:
+    """Maps what leaves the block; errors of our own tree pass unchanged."""
+    try:
+        yield
+    except ThermoscanError:
+        raise
+    except Exception as error:
+        mapped = map_error(error, source)
+        if mapped is None:
+            raise
+        raise mapped from None
+
+
+def map_error(error: BaseException, source: str) -> SourceError | None:
+    """Returns the error of our tree that says what `error` means; None if it is no hub failure.
+
+    Args:
+        error: What huggingface_hub raised. Its own wrapper "not in the cache either" is looked
+            through, because its cause says more.
+        source: The name of the repository, for the message.
+    """
+    from huggingface_hub import errors  # noqa: PLC0415 - takes 0.3 s, and only hub sources need it
+
+    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return (
+        _named(error, source)
+        or _by_status(error, source)
+        or _of_transport(error, source)
+        or _of_system(error, source)
+        or _of_library(error, source)
+    )
+
+
+def _named(error: BaseException, source: str) -> SourceError | None:
+    """Maps the classes of huggingface_hub that mean just one thing, the most special first."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    uncached = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, errors.CacheNotFound)
+    table: tuple[_Row, ...] = (
+        (
+            errors.GatedRepoError,
+            HubError,
+            "hub-gated",
+            f"the repository is gated; accept its terms on the hub, then {_LOG_IN}",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            SourceNotFoundError,
+            "hub-repository-not-found",
+            f"the hub has no such model; if it is private, {_LOG_IN}",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            SourceNotFoundError,
+            "hub-revision-not-found",
+            "the repository has no such branch, tag or commit",
+        ),
+        (
+            errors.RemoteEntryNotFoundError,
+            SourceNotFoundError,
+            "hub-file-not-found",
+            "the hub lists a file and does not have it; try again",
+        ),
+        (errors.DisabledRepoError, HubError, "hub-disabled", "the hub has disabled the repository"),
+        (errors.LocalTokenNotFoundError, HubError, "hub-token", f"it needs a token; {_LOG_IN}"),
+        (
+            uncached,
+            HubError,
+            "hub-offline-uncached",
+            "offline, and not in the cache; go online once (unset HF_HUB_OFFLINE) to download it",
+        ),
+    )
+    for kinds, result, code, reason in table:
+        if isinstance(error, kinds):
+            return result(code, reason, file=source)
+    return None
+
+
+def _by_status(error: BaseException, source: str) -> SourceError | None:
+    """Maps the other answers that carry an HTTP status."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if not isinstance(status, int):
+        return None
+    if status == 429:
+        return HubError("hub-rate-limit", f"too many requests; wait, or {_LOG_IN}", file=source)
+    if status in {401, 403}:
+        return HubError("hub-token", f"the hub denies access ({status}); {_LOG_IN}", file=source)
+    if status in {408, 504}:
+        return _timeout(source)
+    if status >= 500:
+        return HubError("hub-unavailable", f"the hub has failed ({status}); {_RETRY}", file=source)
+    return _nonsense(f"with status {status}", source)
+
+
+def _of_transport(error: BaseException, source: str) -> SourceError | None:
+    """Maps the exceptions of the HTTP client."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
+
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return _timeout(source)
+    if isinstance(error, (httpx.NetworkError, httpx.ProxyError, ConnectionError)):
+        reason = (
+            "the hub is out of reach; check the connection, or set HF_HUB_OFFLINE=1 for the cache"
+        )
+        return HubError("hub-unreachable", reason, file=source)
+    if isinstance(
+        error, (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict)
+    ):
+        return _nonsense("that breaks HTTP", source)
+    return None
+
+
+def _of_system(error: BaseException, source: str) -> SourceError | None:
+    """Maps failures of the disk under the cache."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    if not isinstance(error, OSError) or isinstance(
+        error, (errors.FileMetadataError, errors.HfHubHTTPError)
+    ):
+        return None
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        reason = "no space is left for the download; free some, or set HF_HOME to another disk"
+        return HubError("hub-disk-full", reason, file=source)
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    reason = f"the cache folder cannot be used ({name}); set HF_HOME to one that can"
+    return HubError("hub-cache", reason, file=source)
+
+
+def _of_library(error: BaseException, source: str) -> SourceError | None:
+    """Maps what is left: classes of huggingface_hub, and answers that its parsers stumble over."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    of_the_hub = type(error).__module__ == errors.__name__
+    if of_the_hub or isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+        return _nonsense("that cannot be understood", source)
+    return None
+
+
+def _timeout(source: str) -> HubError:
+    return HubError("hub-timeout", f"the hub did not answer in time; {_RETRY}", file=source)
+
+
+def _nonsense(how: str, source: str) -> HubError:
+    reason = f"the hub answered in a way {how}; check HF_ENDPOINT, or {_RETRY}"
+    return HubError("hub-answer", reason, file=source)
