@@ -1,0 +1,135 @@
+"""Compiled kernels without the compiler: numba makes them once, llvmlite loads them in milliseconds ever after.
+
+Importing numba and unpacking its own cache takes three quarters of a second and 150 MB in every process; the object
+code alone loads in a tenth of that. So the first use of a kernel on a machine compiles it and keeps the object
+code; later processes never import numba.
+
+The cache is ``$XDG_CACHE_HOME/thermoscan`` (or ``~/.cache/thermoscan``; ``THERMOSCAN_CACHE`` overrides both). A file's
+name is a digest of all that its content follows from: the kernels' source, the versions of numba and llvmlite, and
+the processor. A cache that cannot be written costs time, not correctness.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+Kernel = Callable[..., None]
+
+_DIGEST_BYTES = 16
+_POINTER = ctypes.c_void_p
+_INTEGER = ctypes.c_int64
+# numba's calling convention: where to put the result and the exception, then the arguments as they are.
+_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    _POINTER, _POINTER,
+    _POINTER, _INTEGER, _INTEGER, _INTEGER, _INTEGER, _POINTER, _INTEGER,
+    _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER,
+    _INTEGER,
+)  # fmt: skip
+_loading = threading.Lock()
+
+
+def kernel(label: str) -> Kernel:
+    """Returns the compiled kernel of an element type, compiling it when the cache has none.
+
+    Its arguments are described in `thermoscan.tally.kernels`. A call lets other threads run.
+    """
+    with _loading:
+        return _kernel(label)
+
+
+def cache_folder() -> Path:
+    """Returns the folder that keeps the object code; it need not exist."""
+    own = os.environ.get("THERMOSCAN_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "thermoscan"
+
+
+@lru_cache(maxsize=None)
+def _kernel(label: str) -> Kernel:
+    llvm = _llvm()
+    path = cache_folder() / f"{label}-{_fingerprint(llvm)}.o"
+    stored = _read(path)
+    if stored is None:
+        stored = _compile(label)
+        _write(path, *stored)
+    return _load(llvm, *stored)
+
+
+@lru_cache(maxsize=1)
+def _llvm() -> Any:
+    import llvmlite.binding as llvm  # noqa: PLC0415 - 50 MB that the command line's help does not need
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def _fingerprint(llvm: Any) -> str:
+    source = Path(__file__).with_name("kernels.py").read_bytes()
+    machine = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    versions = [version("numba"), version("llvmlite"), sys.platform]
+    return xxhash.xxh3_128_hexdigest(source + json.dumps([machine, versions]).encode())
+
+
+def _compile(label: str) -> tuple[str, bytes]:
+    """Returns the kernel's symbol and its object code."""
+    message = f"compiling the {label} kernel, once on this machine ..."
+    print(message, file=sys.stderr, flush=True)
+    from thermoscan.tally.kernels import build  # noqa: PLC0415 - imports numba
+
+    (overload,) = build(label).overloads.values()
+    _, _, (code, _) = overload.library.serialize_using_object_code()
+    return overload.fndesc.llvm_func_name, code
+
+
+def _read(path: Path) -> tuple[str, bytes] | None:
+    """Returns what `_write` stored; None where there is nothing, or not what was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if xxhash.xxh3_128_digest(body) != digest:
+        return None
+    symbol, _, code = body.partition(b"\n")
+    return symbol.decode(), code
+
+
+def _write(path: Path, symbol: str, code: bytes) -> None:
+    body = symbol.encode() + b"\n" + code
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(xxhash.xxh3_128_digest(body) + body)
+        Path(file.name).replace(path)
+
+
+def _load(llvm: Any, symbol: str, code: bytes) -> Kernel:
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    function = _PROTOTYPE(engine.get_function_address(symbol))
+
+    def call(*arguments: int, _engine: Any = engine) -> None:
+        # The code lives as long as its engine, which is why the function holds it.
+        result, exception = ctypes.c_int64(), ctypes.c_void_p()
+        function(ctypes.byref(result), ctypes.byref(exception), *arguments)
+
+    return call
