@@ -1,7 +1,8 @@
-"""What a checkpoint is made of, as frozen values: layers, auxiliary tensors, and what is not analysed.
+"""What a checkpoint is made of, as frozen values.
 
-A *layer* is one weight matrix of the theory (section 3): a linear map, a convolution, an embedding table, one
-expert of a stack, or one part of a fused tensor. Several layers may share one stored tensor.
+A *layer* is one weight matrix of the theory (section 3): a linear map, a convolution, an embedding
+table, one expert of a stack, or one part of a fused tensor. Several layers may share one stored
+tensor.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from thermoscan.theory.initialisation import Initialisation
 
 
 class Role(Enum):
-    """What a tensor does in its network. The value is the name used in cards."""
+    """What a tensor does in its network. The value is the name used in cards.
+
+    ``QUERY_KEY_VALUE`` is a fused tensor whose parts cannot be told apart by slicing: they
+    alternate head by head, or their sizes are not known. ``VECTOR`` is a parameter that is none of
+    the others: a learned token, a layer scale, a scalar.
+    """
 
     EMBEDDING = "embedding"
     QUERY = "attention query"
     KEY = "attention key"
     VALUE = "attention value"
+    QUERY_KEY_VALUE = "attention query, key and value"
     ATTENTION_OUTPUT = "attention output"
     UP = "mlp up"
     GATE = "mlp gate"
@@ -32,6 +39,7 @@ class Role(Enum):
     NORM = "norm"
     BIAS = "bias"
     BUFFER = "buffer"
+    VECTOR = "vector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +71,28 @@ class Layer:
     """One weight matrix and what surrounds it.
 
     Attributes:
-        name: Unique in the anatomy: the tensor's name, with ``[expert]`` and ``[part]`` appended where the
-            tensor holds several matrices, as in ``h.0.attn.c_attn.weight[query]``.
+        name: Unique in the anatomy: the tensor's name, with ``[expert]`` and ``[part]`` appended
+            where the tensor holds several matrices, as in ``h.0.attn.c_attn.weight[query]``.
         tensor: Name of the stored tensor.
         role: What it does.
         group: Index along the tensor's axis 0 where that axis stacks matrices (experts); else None.
-        out_axis: The axis of the stored tensor, counted in the stored tensor, along which output units run.
-            All other axes (but the group axis) are inputs: for a convolution, in-channels and kernel.
+        out_axis: The axis of the stored tensor, counted in the stored tensor, along which output
+            units run. All other axes (but the group axis) are inputs: for a convolution,
+            in-channels and kernel.
         start: First output unit of this layer along `out_axis`.
         stop: One past the last output unit of this layer along `out_axis`.
         shape: (outputs, inputs) of the matrix.
         fan_in: Inputs that sum into one output; 1 for an embedding, whose input is one-hot.
-        depth: Index of the block it belongs to (``encoder.layer.3`` is 3); None where names give none.
+        depth: Index of the block it belongs to (``encoder.layer.3`` is 3); None where names give
+            none.
         activation: Canonical name (`thermoscan.theory.activations`) of the function applied to its
             output; "identity" where nothing is; None where it is not known.
         activation_reason: Why `activation` is None; None otherwise.
-        engine: True where the layer's pre-activation passes a nonlinearity (or may: activation unknown), so
-            that it is a working stage of the heat engine. In a gated unit that is the gate, not `up`.
-        joins: Name of the layer to whose pre-activation this one adds (a recurrent hidden matrix adds to
-            the input matrix); None where it stands alone.
+        engine: True where the layer's pre-activation passes a nonlinearity (or may: activation
+            unknown), so that it is a working stage of the heat engine. In a gated unit that is the
+            gate, not `up`.
+        joins: Name of the layer to whose pre-activation this one adds (a recurrent hidden matrix
+            adds to the input matrix); None where it stands alone.
         norm: The norm that feeds it; None where none does.
         bias: Its bias; None where it has none.
         initialisation: How its entries were drawn; None where it is not known.
@@ -110,7 +121,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A tensor that is recorded but is no thermal layer: a norm, a bias, a buffer, an integer tensor."""
+    """A tensor that is recorded but is no layer: a norm, a bias, a buffer, an integer tensor."""
 
     tensor: str
     role: Role
@@ -127,7 +138,7 @@ class NotAnalysed:
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """A checkpoint's layers, and everything that is not a layer. Every stored tensor is in exactly one part.
+    """A checkpoint's layers, and all that is not a layer. Every tensor is in exactly one part.
 
     Attributes:
         architecture: ``model_type`` of the configuration, or None.
