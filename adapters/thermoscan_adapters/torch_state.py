@@ -104,35 +104,65 @@ def find_state(root: object, limits: Limits) -> FoundState:
     notes = []
     if path:
         notes.append(f"the weights are its entry '{printable('.'.join(path))}'")
-    if search.left_out:
-        notes.append(f"left out as not the model's weights: {_listed(search.left_out)}")
+    if search.left_out.entries:
+        notes.append(f"left out as not the model's weights: {search.left_out}")
     if wrapper:
         notes.append(f"the prefix '{wrapper}' was taken off every name")
     return FoundState(tuple(tensors), tuple(unread), tuple(notes))
+
+
+class _LeftOut:
+    """The entries that are not the model's: how many, and the names of the first ones."""
+
+    _SHOWN = 5
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self._hidden_tensors = 0
+        self._shown: list[str] = []
+
+    def add(self, path: list[str], tensors: int) -> None:
+        """Counts the entry at `path`, which holds so many tensors."""
+        self.entries += 1
+        if self.entries > self._SHOWN:
+            self._hidden_tensors += tensors
+            return
+        plural = "s" if tensors > 1 else ""
+        self._shown.append(f"'{printable('.'.join(path))}' ({tensors} tensor{plural})")
+
+    def __str__(self) -> str:
+        more = self.entries - len(self._shown)
+        rest = [f"{more} more entries ({self._hidden_tensors} tensors)"] if more else []
+        return ", ".join([*self._shown, *rest])
 
 
 class _Search:
     """Walks containers that may share parts or hold themselves; looks at each of them once."""
 
     def __init__(self, limits: Limits) -> None:
-        self.left_out: list[tuple[str, int]] = []
+        self.left_out = _LeftOut()
         self._limits = limits
         self._measured: dict[int, tuple[int, int]] = {}
         self._split_up: dict[int, tuple[_Entries, _Entries]] = {}
+        self._steps = 0
 
     def descend(self, root: object) -> tuple[list[str], object]:
         """Returns the container that is the model, and the keys that lead to it."""
         path: list[str] = []
         node = {"0": root} if isinstance(root, Leaf) else root
+        above: tuple[int, ...] = ()
         self._measure(node, 0)
-        while True:
+        while len(path) <= self._limits.nesting:
             kept, left = self._split(node)
+            above = (*above, id(node))
+            kept = [entry for entry in kept if id(entry[1]) not in above]
             entry = self._entry(kept)
             if entry is None:
                 return path, node
             self._leave_out([*(other for other in kept if other is not entry), *left], path)
             path.append(entry[0])
             node = entry[1]
+        raise _deep(self._limits)
 
     def leaves(self, node: object) -> Iterator[tuple[str, Leaf]]:
         """Yields names and tensors below `node`, in stored order.
@@ -142,7 +172,7 @@ class _Search:
             MalformedError: ``tensor-duplicate-name``.
         """
         seen: set[str] = set()
-        for name, leaf in self._walk(node, [], set()):
+        for name, leaf in self._walk(node, [], (), set()):
             if len(name.encode("utf-8", "surrogatepass")) > self._limits.name_bytes:
                 raise _long_name(self._limits)
             if name in seen:
@@ -151,23 +181,28 @@ class _Search:
                 )
             seen.add(name)
             if len(seen) > self._limits.tensors:
-                raise LimitError(
-                    "tensors", f"it has more tensors than the limit of {self._limits.tensors}"
-                )
+                raise _many(self._limits)
             yield name, leaf
 
-    def _walk(self, node: object, path: list[str], known: set[int]) -> Iterator[tuple[str, Leaf]]:
-        if isinstance(node, Leaf):
-            yield ".".join(path), node
-            return
+    def _walk(
+        self, node: object, path: list[str], above: tuple[int, ...], known: set[int]
+    ) -> Iterator[tuple[str, Leaf]]:
         if len(path) > self._limits.nesting:
             raise _deep(self._limits)
         kept, left = self._split(node)
         if id(node) not in known:
             known.add(id(node))
             self._leave_out(left, path)
+        above = (*above, id(node))
         for key, value in kept:
-            yield from self._walk(value, [*path, key], known)
+            # Containers in each other can be walked in more ways than time allows.
+            self._steps += 1
+            if self._steps > 2 * self._limits.tensors:
+                raise _many(self._limits)
+            if isinstance(value, Leaf):
+                yield ".".join([*path, key]), value
+            elif id(value) not in above:
+                yield from self._walk(value, [*path, key], above, known)
 
     def _entry(self, kept: _Entries) -> tuple[str, object] | None:
         """Returns the one entry that is the model; None if they are so together."""
@@ -205,7 +240,7 @@ class _Search:
 
     def _leave_out(self, entries: _Entries, path: list[str]) -> None:
         for key, value in entries:
-            self.left_out.append((".".join([*path, key]), self._measure(value, 0)[0]))
+            self.left_out.add([*path, key], self._measure(value, 0)[0])
 
     def _measure(self, node: object, depth: int) -> tuple[int, int]:
         """Returns how many tensors and elements are below `node`; what holds itself counts once."""
@@ -263,19 +298,12 @@ def _without_wrapper(names: list[str]) -> tuple[str, list[str]]:
             return taken, names
 
 
-def _listed(left_out: list[tuple[str, int]], shown: int = 5) -> str:
-    parts = [
-        f"'{printable(name)}' ({count} tensor{'s' if count > 1 else ''})"
-        for name, count in left_out[:shown]
-    ]
-    if len(left_out) > shown:
-        rest = sum(count for _, count in left_out[shown:])
-        parts.append(f"{len(left_out) - shown} more entries ({rest} tensors)")
-    return ", ".join(parts)
-
-
 def _deep(limits: Limits) -> LimitError:
     return LimitError("pickle-nesting", f"it is nested deeper than the limit of {limits.nesting}")
+
+
+def _many(limits: Limits) -> LimitError:
+    return LimitError("tensors", f"it has more tensors than the limit of {limits.tensors}")
 
 
 def _long_name(limits: Limits) -> LimitError:
