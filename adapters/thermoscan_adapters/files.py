@@ -116,7 +116,7 @@ class OpenFile:
         if now == self.stamp:
             return
         same_file = (now.device, now.inode) == (self.stamp.device, self.stamp.inode)
-        if same_file and now.size < self.size:
+        if same_file and stat.S_ISREG(status.st_mode) and now.size < self.size:
             raise self._truncated()
         raise self._changed()
 

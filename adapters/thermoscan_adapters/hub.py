@@ -96,7 +96,9 @@ class HubAdapter:
             )
 
         paths = [fetch(file) for file in plan(listing, name.id, limits, fetch)]
-        return paths[0].parent
+        snapshot = paths[0].parent
+        _remember(snapshot, name.revision or "main")
+        return snapshot
 
     def _cached(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""
@@ -163,6 +165,17 @@ def plan(
     if config is not None and config.size <= limits.config_bytes:
         wanted.append(config.name)
     return tuple(wanted)
+
+
+def _remember(snapshot: Path, revision: str) -> None:
+    """Notes in the cache which commit `revision` was, as downloads by name do; offline needs it.
+
+    The layout is described at https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+    """
+    if revision != snapshot.name:
+        reference = snapshot.parent.parent / "refs" / revision
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        reference.write_text(snapshot.name)
 
 
 def _with_listing(checkpoint: Checkpoint, source: Source, listing: Listing) -> Checkpoint:

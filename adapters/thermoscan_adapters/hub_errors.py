@@ -127,7 +127,7 @@ def _by_status(error: BaseException, source: str) -> SourceError | None:
         return _timeout(source)
     if status >= 500:
         return HubError("hub-unavailable", f"the hub has failed ({status}); {_RETRY}", file=source)
-    return _nonsense(f"with status {status}", source)
+    return _nonsense(f"status {status}", source)
 
 
 def _of_transport(error: BaseException, source: str) -> SourceError | None:
@@ -144,7 +144,7 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     if isinstance(
         error, (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict)
     ):
-        return _nonsense("that breaks HTTP", source)
+        return _nonsense("it breaks HTTP", source)
     return None
 
 
@@ -170,7 +170,7 @@ def _of_library(error: BaseException, source: str) -> SourceError | None:
 
     of_the_hub = type(error).__module__ == errors.__name__
     if of_the_hub or isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
-        return _nonsense("that cannot be understood", source)
+        return _nonsense("it cannot be read", source)
     return None
 
 
@@ -178,6 +178,6 @@ def _timeout(source: str) -> HubError:
     return HubError("hub-timeout", f"the hub did not answer in time; {_RETRY}", file=source)
 
 
-def _nonsense(how: str, source: str) -> HubError:
-    reason = f"the hub answered in a way {how}; check HF_ENDPOINT, or {_RETRY}"
+def _nonsense(why: str, source: str) -> HubError:
+    reason = f"the hub's answer makes no sense ({why}); check HF_ENDPOINT, or {_RETRY}"
     return HubError("hub-answer", reason, file=source)
