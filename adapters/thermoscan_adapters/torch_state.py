@@ -6,8 +6,9 @@ of the model by name, and says in sentences what was taken and what was left out
 
 The rule, applied from the outermost object inwards:
 
-1. What is plainly bookkeeping is never weights: a container whose key says so (`_is_bookkeeping`),
-   or one that has the form of an optimizer's state (``state`` and ``param_groups``).
+1. What is plainly bookkeeping is never weights: an entry whose key says so (`_is_bookkeeping`), or
+   a container with the form of an optimizer's state (``state`` and ``param_groups``). Only where
+   there are nothing but tensors is none of them left out: their names are the model's own.
 2. If an entry's key says that it is the model (`_MODEL_KEYS`, in that order), and no other entry
    holds more elements, only that entry counts.
 3. If only one entry holds tensors at all, only that entry counts.
@@ -222,16 +223,16 @@ class _Search:
     def _split(self, node: object) -> tuple[_Entries, _Entries]:
         """Returns the entries of `node` with tensors: those that may be weights, and the others."""
         if id(node) not in self._split_up:
+            entries = [entry for entry in _items(node) if self._measure(entry[1], 0)[0]]
+            flat = all(isinstance(value, Leaf) for _, value in entries)
             kept: _Entries = []
             left: _Entries = []
-            for key, value in _items(node):
-                if self._measure(value, 0)[0] == 0:
-                    continue
+            for key, value in entries:
                 if key is LONG_TEXT:
                     raise _long_name(self._limits)
                 if isinstance(key, bool) or not isinstance(key, (str, int)):
                     left.append(("(a key that is neither text nor integer)", value))
-                elif _is_optimizer_state(node) or _is_bookkeeping(str(key), value):
+                elif _is_optimizer_state(node) or (not flat and _is_bookkeeping(str(key), value)):
                     left.append((str(key), value))
                 else:
                     kept.append((str(key), value))
@@ -269,9 +270,7 @@ def _items(node: object) -> Iterator[tuple[object, object]]:
 
 
 def _is_bookkeeping(key: str, value: object) -> bool:
-    """Says whether a container is plainly not weights. A tensor never is, by its name."""
-    if isinstance(value, Leaf):
-        return False
+    """Says whether an entry is plainly not weights."""
     words = re.split(r"[^a-z0-9]+", key.lower())
     return (
         key.lower() in _BOOKKEEPING_KEYS
