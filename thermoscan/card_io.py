@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 # Resolving annotations costs more than building a record from them.
-_type_hints = cache(get_type_hints)
+_type_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 _SIGNIFICANT_DIGITS = 9
 _BROKEN_DEPTH = 2
 

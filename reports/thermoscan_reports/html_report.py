@@ -1,0 +1,38 @@
+"""The card as one self-contained HTML page: no request to anywhere, readable without its script.
+
+Takes a card; gives the page's text. The page allows itself one style sheet and one script, both
+named by their hashes in its Content-Security-Policy.
+"""
+
+from __future__ import annotations
+
+from thermoscan.card import Card
+from thermoscan_reports.layer_table import table_of
+from thermoscan_reports.markup import asset, csp_hash, environment
+from thermoscan_reports.page import page_of
+from thermoscan_reports.plot import EFFICIENCY, ORDER, PROFILE, Frame, plot_of
+from thermoscan_reports.roles import GROUPS
+
+PROFILE_FRAME = Frame(720, 330, left=60, right=46)
+SMALL_FRAME = Frame(360, 170, marks=100)
+
+
+class HtmlReporter:
+    """Renders ``card.html``."""
+
+    def render(self, card: Card) -> str:
+        """Returns the page; the same card gives the same text under the same version of zlib."""
+        style, script = asset("card.css"), asset("card.js")
+        small = [plot_of(card, measure, SMALL_FRAME) for measure in (ORDER, EFFICIENCY)]
+        text = environment().get_template("card.html.j2").render(
+            page=page_of(card),
+            table=table_of(card),
+            profile=plot_of(card, PROFILE, PROFILE_FRAME),
+            small=[plot for plot in small if plot.drawn],
+            groups=GROUPS,
+            style=style,
+            script=script,
+            style_hash=csp_hash(style),
+            script_hash=csp_hash(script),
+        )  # fmt: skip
+        return text + "\n"

@@ -1,0 +1,162 @@
+r"""The table of layers: the first page of rows in words, and all rows packed for the page's script.
+
+Takes a card; gives a `LayerTable`. The packed form is columnar JSON, gzipped, in base64. It is
+built so that 100,000 layers take less than a megabyte, and unpacked by ``assets/card.js``:
+
+- names are split into a template with the numbers taken out (``layers.\n.mlp.weight``) and the
+numbers; - words (roles, shapes, reasons) are indices into a list of the distinct ones; - a number
+is three digits in one string and one letter in another: the letter counts the power of ten from
+  ``n``, in upper case where the number is negative; a dot stands for null.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thermoscan.card import Card, LayerRecord
+from thermoscan.text import printable
+from thermoscan_reports.numbers import NULL, shown
+from thermoscan_reports.page import SEVERITIES, by_severity, layer_indices
+
+ROWS = 30
+NUMBER_COLUMNS = ("reduced_temperature", "order", "transition_temperature", "efficiency")
+_NAME_LIMIT = 120
+_LETTERS = {("+", f"e{power:+03d}"): chr(ord("n") + power) for power in range(-13, 13)} | {
+    ("-", f"e{power:+03d}"): chr(ord("N") + power) for power in range(-13, 13)
+}
+_NUMBER = re.compile(r"(?<!\d)(?:0|[1-9]\d{0,7})(?!\d)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number in words; `reason` says why there is none."""
+
+    text: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: `index` is its place in the card, `severity` its worst finding's or empty."""
+
+    index: int
+    name: str
+    role: str
+    shape: str
+    numbers: tuple[Cell, ...]
+    severity: str
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """The first page, layers with findings first, and the packed table of `total` layers."""
+
+    rows: tuple[Row, ...]
+    total: int
+    packed: str
+
+
+def table_of(card: Card) -> LayerTable:
+    """Returns the table of the layers of `card`."""
+    flags = severities(card)
+    first = list(flags)[:ROWS]
+    chosen = set(first)
+    rest = (index for index in range(len(card.layers)) if index not in chosen)
+    order = first + [index for index, _ in zip(rest, range(ROWS - len(first)), strict=False)]
+    return LayerTable(
+        rows=tuple(_row(index, card.layers[index], flags.get(index, "")) for index in order),
+        total=len(card.layers),
+        packed=_packed(card, flags, first),
+    )
+
+
+def severities(card: Card) -> Mapping[int, str]:
+    """Returns the severity of the worst finding about a layer by the layer's index, worst first."""
+    indices = layer_indices(card)
+    found: dict[int, str] = {}
+    for finding in by_severity(card.findings):
+        index = None if finding.layer is None else indices.get(finding.layer)
+        if index is not None and finding.severity in SEVERITIES:
+            found.setdefault(index, finding.severity)
+    return found
+
+
+def number(layer: LayerRecord, column: str) -> tuple[float | None, str]:
+    """Returns the value of a number column, and the reason where it is None."""
+    if column != "efficiency":
+        value = getattr(layer, column)
+        return value, "" if value is not None else layer.reasons.get(column, "not known")
+    if layer.engine is None:
+        return None, layer.reasons.get("engine", "not known")
+    value = layer.engine.efficiency
+    return value, "" if value is not None else layer.engine.reasons.get(column, "not known")
+
+
+def _row(index: int, layer: LayerRecord, severity: str) -> Row:
+    cells = []
+    for column in NUMBER_COLUMNS:
+        value, reason = number(layer, column)
+        cells.append(Cell(shown(value), printable(reason) if value is None else None))
+    name = printable(layer.name, _NAME_LIMIT) or NULL
+    return Row(index, name, printable(layer.role, 40), _shape(layer), tuple(cells), severity)
+
+
+def _shape(layer: LayerRecord) -> str:
+    return f"{layer.shape[0]} × {layer.shape[1]}"
+
+
+def _packed(card: Card, flags: Mapping[int, str], first: list[int]) -> str:
+    layers = card.layers
+    columns = {
+        "names": _pack_names(printable(layer.name, _NAME_LIMIT) or NULL for layer in layers),
+        "roles": _pack_words(layer.role for layer in layers),
+        "shapes": _pack_words(_shape(layer) for layer in layers),
+        "numbers": [_pack_numbers(layers, column) for column in NUMBER_COLUMNS],
+        "flags": dict(flags),
+        "first": first,
+    }
+    text = json.dumps(columns, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), 9, mtime=0)).decode("ascii")
+
+
+def _pack_names(names: Iterable[str]) -> dict[str, Any]:
+    """Printable names hold no line break, so that one can stand for a number."""
+    numbers: list[int] = []
+    places: dict[str, int] = {}
+    rows = []
+    for name in names:
+        numbers.extend(map(int, _NUMBER.findall(name)))
+        rows.append(places.setdefault(_NUMBER.sub("\n", name), len(places)))
+    return {"words": list(places), "rows": rows, "numbers": numbers}
+
+
+def _pack_words(words: Iterable[str]) -> dict[str, Any]:
+    places: dict[str, int] = {}
+    rows = [places.setdefault(word, len(places)) for word in words]
+    return {"words": [printable(word) for word in places], "rows": rows}
+
+
+def _pack_numbers(layers: Iterable[LayerRecord], column: str) -> dict[str, Any]:
+    digits, letters, reasons = [], [], []
+    for layer in layers:
+        value, reason = number(layer, column)
+        mantissa, letter = ("000", ".") if value is None else _pack_number(value)
+        digits.append(mantissa)
+        letters.append(letter)
+        reasons.append(reason)
+    return {"digits": "".join(digits), "letters": "".join(letters), "why": _pack_words(reasons)}
+
+
+def _pack_number(value: float) -> tuple[str, str]:
+    """Values outside of the letters' range are shown as its ends: 0 below 1e-13, 9.99e12 above."""
+    text = f"{value:+.2e}"
+    letter = _LETTERS.get((text[0], text[5:]))
+    if letter is not None:
+        return text[1] + text[3:5], letter
+    return ("000", "n") if abs(value) < 1 else ("999", _LETTERS[text[0], "e+12"])

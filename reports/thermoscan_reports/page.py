@@ -1,0 +1,260 @@
+"""What a page about a card says, as plain frozen data: headline, findings by kind, coverage, files.
+
+Takes a `thermoscan.card.Card`; gives a `Page`, in which every text is printable and every number is
+already words. Decides nothing about looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from thermoscan.card import Card, CoverageItem, Finding, Summary
+from thermoscan.text import printable
+from thermoscan_reports.numbers import NULL, percent, scaled, shown
+from thermoscan_reports.verdict import Verdict, verdict_of
+
+SEVERITIES = ("error", "warning", "info")
+_GROUPS_SHOWN = 20
+_ITEMS_SHOWN = 5
+_FILES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A headline number: symbol, name, value in words, what it is, why it is missing."""
+
+    key: str
+    symbol: str
+    name: str
+    value: str
+    meaning: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class FindingItem:
+    """One place where a finding was made; `index` is its layer's in the card, where it is one."""
+
+    index: int | None
+    layer: str | None
+    message: str
+    evidence: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class FindingGroup:
+    """The findings of one code and severity: meaning and advice once, then the places."""
+
+    code: str
+    title: str
+    severity: str
+    meaning: str
+    advice: str
+    items: tuple[FindingItem, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """Where some of the parameters went."""
+
+    status: str
+    reason: str
+    tensors: str
+    parameters: str
+    percent: str
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file that was scanned, refused or skipped, and why."""
+
+    name: str
+    size: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that a report says, apart from its tables of layers and its pictures."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    verdict: Verdict
+    figures: tuple[Figure, ...]
+    findings: tuple[FindingGroup, ...]
+    findings_more: int
+    coverage: tuple[CoverageRow, ...]
+    files: tuple[FileRow, ...]
+    files_more: int
+    notes: tuple[str, ...]
+    generator: str
+    schema: str
+
+
+def page_of(card: Card) -> Page:
+    """Returns what a report about `card` says."""
+    groups = _finding_groups(card)
+    files = _files(card)
+    return Page(
+        title=printable(card.model.id) or NULL,
+        facts=_facts(card),
+        verdict=verdict_of(card),
+        figures=_figures(card),
+        findings=groups[:_GROUPS_SHOWN],
+        findings_more=len(groups[_GROUPS_SHOWN:]),
+        coverage=_coverage(card),
+        files=files[:_FILES_SHOWN],
+        files_more=len(files[_FILES_SHOWN:]),
+        notes=tuple(printable(note, 1000) for note in card.notes),
+        generator=printable(card.generator),
+        schema=printable(card.schema),
+    )
+
+
+def layer_indices(card: Card) -> Mapping[str, int]:
+    """Returns a layer's index by its name, or else by its tensor's name: the first of several."""
+    backwards = range(len(card.layers) - 1, -1, -1)
+    tensors = {card.layers[index].tensor: index for index in backwards}
+    return tensors | {card.layers[index].name: index for index in backwards}
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Returns `findings`, worst first, in their own order within one severity."""
+    rank = {name: place for place, name in enumerate(SEVERITIES)}
+    return sorted(findings, key=lambda finding: rank.get(finding.severity, len(SEVERITIES)))
+
+
+def _facts(card: Card) -> tuple[tuple[str, str], ...]:
+    model = card.model
+    facts = [
+        ("architecture", printable(model.architecture or NULL)),
+        ("parameters", scaled(model.parameters)),
+        ("layers", f"{len(card.layers):,}"),
+        ("size", scaled(model.bytes, "B")),
+        ("types", ", ".join(printable(name, 20) for name in list(model.dtypes)[:6]) or NULL),
+    ]
+    if model.revision is not None:
+        facts.append(("revision", printable(model.revision, 12)))
+    return tuple(facts)
+
+
+def _figures(card: Card) -> tuple[Figure, ...]:
+    summary = card.summary
+    engine = summary.engine_type or "engine of unknown type"
+    rows = [
+        ("reduced_temperature", "τ", "Reduced temperature", shown(summary.reduced_temperature),
+         "Fan-in × T. 1 is LeCun’s critical initialisation, 2 is He’s."),
+        ("temperature", "T", "Temperature", shown(summary.temperature),
+         "Mean squared weight: energy per degree of freedom."),
+        ("order", "J", "Order", shown(summary.order),
+         "Nats per parameter away from a Gaussian, which has 0."),
+        ("transition_temperature", "T*", "Transition temperature",
+         shown(summary.transition_temperature),
+         "Energy per entropy gained since initialisation: how complex training was."),
+        ("work_efficiency", "η", "Work efficiency", percent(summary.work_efficiency),
+         f"Share of the pre-activations’ heat handed on as work ({engine})."),
+        ("carnot_bound", "C", "Carnot bound", percent(summary.carnot_bound),
+         "1 − coldest τ / hottest τ over the layers that do work."),
+        ("bits_per_parameter", "b", "Bits per parameter", shown(summary.bits_per_parameter),
+         "Information that a stored weight really holds."),
+    ]  # fmt: skip
+    if summary.refresh_temperature is not None:
+        refresh = ("refresh_temperature", "T*₂", "Refresh temperature",
+                   shown(summary.refresh_temperature),
+                   "The same from the base checkpoint: how complex the refresh was.")  # fmt: skip
+        rows.insert(4, refresh)
+    figures = [Figure(*row, reason=_reason(summary, row[0])) for row in rows]
+    analysed = card.coverage.analysed
+    meaning = f"Of the parameters, {scaled(analysed.parameters)} in {len(card.layers):,} layers."
+    figures.append(
+        Figure("coverage", "%", "Analysed", percent(analysed.percent / 100), meaning, None)
+    )
+    return tuple(figures)
+
+
+def _reason(summary: Summary, key: str) -> str | None:
+    if getattr(summary, key) is not None:
+        return None
+    return printable(summary.reasons.get(key, "not known"), 300)
+
+
+def _finding_groups(card: Card) -> tuple[FindingGroup, ...]:
+    indices = layer_indices(card)
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in by_severity(card.findings):
+        kinds.setdefault((finding.severity, finding.code), []).append(finding)
+    return tuple(_finding_group(found, indices) for found in kinds.values())
+
+
+def _finding_group(found: list[Finding], indices: Mapping[str, int]) -> FindingGroup:
+    first = found[0]
+    code = printable(first.code, 60)
+    return FindingGroup(
+        code=code,
+        title=code.replace("-", " ").capitalize(),
+        severity=first.severity if first.severity in SEVERITIES else "info",
+        meaning=printable(first.meaning, 500),
+        advice=printable(first.advice, 500),
+        items=tuple(_finding_item(item, indices) for item in found[:_ITEMS_SHOWN]),
+        more=len(found[_ITEMS_SHOWN:]),
+    )
+
+
+def _finding_item(finding: Finding, indices: Mapping[str, int]) -> FindingItem:
+    return FindingItem(
+        index=None if finding.layer is None else indices.get(finding.layer),
+        layer=None if finding.layer is None else printable(finding.layer, 100) or NULL,
+        message=printable(finding.message, 500),
+        evidence=tuple(
+            (printable(key, 40).replace("_", " "), _evidence(value))
+            for key, value in list(finding.evidence.items())[:8]
+        ),
+    )
+
+
+def _evidence(value: float | int | str | None) -> str:
+    if isinstance(value, float):
+        return shown(value)
+    return f"{value:,}" if isinstance(value, int) else printable(value or NULL, 100)
+
+
+def _coverage(card: Card) -> tuple[CoverageRow, ...]:
+    coverage = card.coverage
+    parts = (
+        ("analysed", (coverage.analysed,)),
+        ("recorded", coverage.recorded),
+        ("skipped", coverage.skipped),
+    )
+    return tuple(_coverage_row(status, item) for status, items in parts for item in items)
+
+
+def _coverage_row(status: str, item: CoverageItem) -> CoverageRow:
+    return CoverageRow(
+        status=status,
+        reason=printable(item.reason, 200),
+        tensors=f"{item.tensors:,}",
+        parameters=f"{item.parameters:,}",
+        percent=f"{item.percent:.2f} %",
+    )
+
+
+def _files(card: Card) -> tuple[FileRow, ...]:
+    """Refused files first: of all of them, these are what a person must know."""
+    others = sorted(card.files, key=lambda file: file.status != "refused")
+    rows = [
+        FileRow(
+            printable(file.name, 80) or NULL,
+            scaled(file.bytes, "B"),
+            printable(file.status, 20),
+            printable(file.reason, 200),
+        )
+        for file in others
+    ]
+    for scanned in card.model.files:
+        digest = f"{printable(scanned.digest.algorithm, 20)} {printable(scanned.digest.value, 20)}"
+        name = printable(scanned.name, 80) or NULL
+        rows.append(FileRow(name, scaled(scanned.bytes, "B"), "scanned", digest))
+    return tuple(rows)
