@@ -94,7 +94,9 @@ def visit(into: Accumulator, bits: Bits, start: int) -> None:
     )
 
 
-def segment_patterns(into: Accumulator, segment: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def segment_patterns(
+    into: Accumulator, segment: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Returns the distinct patterns of one segment, in rising order, and the elements of each."""
     hist = into.hist[segment]
     if into.dtype.itemsize == 1:

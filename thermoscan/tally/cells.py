@@ -48,7 +48,12 @@ def grid_of(dtype: DType) -> Grid:
     middles = (values[:-1] + values[1:]) / 2
     edges = np.concatenate([[0.0], middles, [values[-1] + step / 2]])
     octave_bits = {DType.BF16: 7, DType.F16: 10, DType.F8_E4M3: 3, DType.F8_E5M2: 2}[dtype]
-    return Grid(edges=edges, values=values, octave_bits=octave_bits, sign=0x8000 if dtype.itemsize == 2 else 0x80)
+    return Grid(
+        edges=edges,
+        values=values,
+        octave_bits=octave_bits,
+        sign=0x8000 if dtype.itemsize == 2 else 0x80,
+    )
 
 
 def magnitudes(dtype: DType) -> FloatArray:

@@ -29,6 +29,7 @@ from thermoscan.theory.entropy import (
 )
 
 _NEIGHBOURS = 8
+_BESIDE_ZERO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +146,12 @@ def _trailing_bits(dtype: DType, fits: tuple[str, ...]) -> float:
 
 
 def _atom(codes: Codes, zeros: int) -> int:
-    """The exact zeros that are not just small values rounded: those beyond what the cells beside zero suggest."""
-    here = int(np.searchsorted(codes.signed, 0))
-    beside = np.abs(codes.signed) <= _NEIGHBOURS
-    beside[here : here + 1] &= codes.signed[here : here + 1] != 0
+    """The exact zeros that rounding does not explain: those beyond what the cells beside zero suggest."""
+    beside = (np.abs(codes.signed) <= _BESIDE_ZERO) & (codes.signed != 0)
     width = codes.edges[1]
-    span = codes.edges[_NEIGHBOURS + 1] - width
-    expected = float(codes.counts[beside].sum()) * width / span
-    return 0 if zeros <= expected + 3 * expected**0.5 else zeros - round(expected)
+    density = float(codes.counts[beside].sum()) / (codes.edges[_BESIDE_ZERO + 1] - width)
+    expected = density * width
+    return 0 if zeros <= 1.1 * expected + 3 * expected**0.5 else zeros - round(expected)
 
 
 def _entropy(codes: Codes, atom: int, moments: Moments, dtype: DType) -> Entropy | None:
@@ -210,9 +209,7 @@ def _exact_moments(values: FloatArray, counts: IntArray) -> Moments:
     )
 
 
-def _special_patterns(
-    patterns: IntArray, counts: IntArray, codes: Codes, dtype: DType
-) -> Special:
+def _special_patterns(patterns: IntArray, counts: IntArray, codes: Codes, dtype: DType) -> Special:
     grid = grid_of(dtype)
     magnitude = patterns & (grid.sign - 1)
     infinity = len(grid.values) if dtype is not DType.F8_E4M3 else -1

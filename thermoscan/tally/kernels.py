@@ -205,7 +205,9 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
 
     @_inline
     def value(bits: Any) -> Any:
-        raised = (uint32(bits & sign) << uint32(to_sign)) | (uint32(bits & magnitude) << uint32(raise_by))
+        raised = (uint32(bits & sign) << uint32(to_sign)) | (
+            uint32(bits & magnitude) << uint32(raise_by)
+        )
         return uint32(raised).view(float32) * factor
 
     @_inline

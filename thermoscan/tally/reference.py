@@ -1,6 +1,4 @@
-"""The tally in plain numpy: the definition that the compiled kernels are held to.
-
-"""
+"""The tally in plain numpy: the definition that the compiled kernels are held to."""
 
 from __future__ import annotations
 
@@ -17,12 +15,13 @@ _LARGEST_CELL = 3.0e38
 
 def values(bits: Bits, dtype: DType) -> FloatArray:
     """Returns the values that `bits` spell, float64; NaN and infinities where they are not finite."""
-    if dtype in (DType.F32, DType.F64):
-        return bits.view(np.float32 if dtype is DType.F32 else np.float64).astype(np.float64)
-    if dtype is DType.F16:
-        return bits.view(np.float16).astype(np.float64)
-    if dtype is DType.BF16:
-        return (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaN
+        if dtype in (DType.F32, DType.F64):
+            return bits.view(np.float32 if dtype is DType.F32 else np.float64).astype(np.float64)
+        if dtype is DType.F16:
+            return bits.view(np.float16).astype(np.float64)
+        if dtype is DType.BF16:
+            return (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     table = np.full(128, np.nan)
     finite = magnitudes(dtype)
     table[: len(finite)] = finite
@@ -52,7 +51,11 @@ def _visit_block(into: Accumulator, bits: Bits, start: int) -> None:
     with np.errstate(over="ignore"):
         into.energy[:] += np.bincount(unit, finite**2, minlength=piece.units)
         if piece.weights:
-            index = position // (piece.units * piece.post) if piece.weights.by_outer else position % piece.post
+            index = (
+                position // (piece.units * piece.post)
+                if piece.weights.by_outer
+                else position % piece.post
+            )
             gained = (finite * piece.weights.gain[index]) ** 2
             into.gained[:] += np.bincount(unit, gained, minlength=piece.units)
             shifted = finite * piece.weights.shift[index]
@@ -61,7 +64,9 @@ def _visit_block(into: Accumulator, bits: Bits, start: int) -> None:
 
 def _count(into: Accumulator, segment: int, bits: Bits, w: FloatArray) -> None:
     if into.dtype.itemsize == 1:
-        into.hist[-1, 256 * segment : 256 * (segment + 1)] += np.bincount(bits, minlength=256).astype(np.uint32)
+        into.hist[-1, 256 * segment : 256 * (segment + 1)] += np.bincount(
+            bits, minlength=256
+        ).astype(np.uint32)
         return
     if into.dtype is DType.F64:
         with np.errstate(over="ignore"):

@@ -1,0 +1,87 @@
+"""What a scan measured of a checkpoint, as frozen values: what findings and the card are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from thermoscan.anatomy.model import Anatomy, Layer, Recorded
+from thermoscan.checkpoint import Checkpoint, Tensor
+from thermoscan.tally.record import Tally
+from thermoscan.theory.engine import Stage
+from thermoscan.theory.states import LayerState, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpread:
+    """How the energy of a layer is spread over its output units.
+
+    Attributes:
+        units: Number of units.
+        dead: Units whose energy is below `DEAD_SHARE` of the layer's mean.
+        silent: Units whose weights are all exactly zero; part of `dead`.
+    """
+
+    units: int
+    dead: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMeasurement:
+    """One layer after the scan.
+
+    Attributes:
+        layer: What it is.
+        tensor: The stored tensor that holds it.
+        digest: Of the stored tensor's bytes, xxh3-128.
+        tally: Its tally. The sums per unit are dropped once the fields below are drawn from them.
+        spread: How its energy is spread over its units.
+        state: Its thermal state; None where it has no degrees of freedom.
+        transition: From its initialisation (Type I); None where that is not known.
+        refresh: From the base checkpoint (Type II); None where there is none.
+        stage: Its stage of the heat engine, estimated; None where it has none or it is not known.
+        stage_reason: Why an engine layer has no stage; None otherwise.
+    """
+
+    layer: Layer
+    tensor: Tensor
+    digest: str
+    tally: Tally
+    spread: UnitSpread
+    state: LayerState | None
+    transition: Transition | None
+    refresh: Transition | None
+    stage: Stage | None
+    stage_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorMeasurement:
+    """A recorded float tensor (a bias, a norm) after the scan."""
+
+    recorded: Recorded
+    tensor: Tensor
+    digest: str
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A whole checkpoint after the scan.
+
+    Attributes:
+        checkpoint: The checkpoint. Its reader may be closed by now.
+        anatomy: What its tensors are.
+        layers: In the order of the anatomy.
+        vectors: Recorded float tensors, in the order of the anatomy.
+        digests: Of every stored tensor, by name.
+        base: Id of the base checkpoint; None where none was given.
+    """
+
+    checkpoint: Checkpoint
+    anatomy: Anatomy
+    layers: tuple[LayerMeasurement, ...]
+    vectors: tuple[VectorMeasurement, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    base: str | None = None

@@ -1,0 +1,59 @@
+"""Estimates each layer's stage of the heat engine from its weights (theory section 4), without data.
+
+A unit's pre-activation is taken as normal: its variance is ``Σ_i (w_ji γ_i)²`` and its mean ``Σ_i w_ji β_i + b_j``,
+with the gain γ and bias β of the norm that feeds the layer, or unit-energy inputs of zero mean where none does. A
+recurrent hidden matrix adds to the pre-activation of its input matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermoscan.anatomy.model import Layer
+from thermoscan.scanner.vectors import Vectors
+from thermoscan.tally.record import Units
+from thermoscan.theory.activations import activation
+from thermoscan.theory.engine import Stage, stage
+from thermoscan.theory.entropy import FloatArray
+
+NOT_AN_ENGINE = "no activation follows it"
+JOINED = "counted in the stage of the matrix whose pre-activation it adds to"
+BIAS_UNREAD = "its bias does not fit its shape, or holds values that are not finite"
+NOT_FINITE = "its weights give no finite pre-activation"
+
+
+@dataclass(frozen=True, slots=True)
+class PreActivation:
+    """Mean and variance of every unit's pre-activation, float64 ``(units,)``; None where a bias cannot be read."""
+
+    mean: FloatArray
+    variance: FloatArray
+
+    def join(self, other: PreActivation) -> PreActivation:
+        """Returns the pre-activation of two matrices that add into the same units."""
+        return PreActivation(self.mean + other.mean, self.variance + other.variance)
+
+
+def pre_activation(layer: Layer, units: Units, vectors: Vectors) -> PreActivation | None:
+    """Returns a layer's own pre-activation; None where its bias cannot be used."""
+    mean = np.zeros(units.energy.size) if units.shifted is None else units.shifted
+    variance = units.energy if units.gained is None else units.gained
+    if layer.bias is not None:
+        bias = vectors.values(layer.bias.tensor)
+        if (
+            bias is None
+            or bias.size < layer.bias.stop
+            or layer.bias.stop - layer.bias.start != mean.size
+        ):
+            return None
+        mean = mean + bias[layer.bias.start : layer.bias.stop]
+    return PreActivation(mean, variance)
+
+
+def estimate(name: str, at: PreActivation) -> Stage | None:
+    """Returns the stage that a layer with this activation makes; None where it is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = stage(activation(name), at.mean, at.variance)
+    return found if np.isfinite(found.heat) and np.isfinite(found.work) else None

@@ -1,0 +1,96 @@
+"""Reads, ahead of the pass, the vectors that a layer's figures need: gains and biases of norms, biases of layers.
+
+The bytes are kept and served again when the pass comes by, so that every byte is still read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from thermoscan.anatomy.model import FeedingNorm, Layer
+from thermoscan.checkpoint import ByteReader, Tensor
+from thermoscan.tally.accumulate import bits_of
+from thermoscan.tally.geometry import Weights
+from thermoscan.tally.layout import read_elements
+from thermoscan.tally.reference import values
+from thermoscan.theory.entropy import FloatArray
+
+LARGEST = 1 << 22
+"""Elements above which a vector is not read ahead: no real norm or bias is near it."""
+
+
+class Vectors:
+    """Vectors by tensor name, read once each from a reader, and a reader that need not read them again."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], reader: ByteReader) -> None:
+        self._tensors = tensors
+        self._reader = reader
+        self._content: dict[tuple[str, int], bytes] = {}
+
+    def values(self, name: str) -> FloatArray | None:
+        """Returns a vector as float64; None where it is no float vector of a sensible size, or not finite."""
+        tensor = self._tensors.get(name)
+        if tensor is None or not tensor.dtype.is_float or len(tensor.shape) != 1:
+            return None
+        if tensor.size > LARGEST:
+            return None
+        key = (tensor.file, tensor.offset)
+        if key not in self._content or len(self._content[key]) != tensor.nbytes:
+            content = bytearray(tensor.nbytes)
+            read_elements(self._reader, tensor, 0, memoryview(content))
+            if tensor.strides is None:
+                self._content[key] = bytes(content)
+        else:
+            content = bytearray(self._content[key])
+        vector = values(bits_of(memoryview(content), tensor.dtype), tensor.dtype)
+        return vector if np.isfinite(vector).all() else None
+
+    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
+        """Fills `buffer` like the reader below, without reading a known vector again."""
+        known = self._content.get((file, offset))
+        if known is not None and len(known) == len(buffer):
+            buffer[:] = known
+        else:
+            self._reader.readinto(file, offset, buffer)
+
+    def close(self) -> None:
+        """Lets go of the reader below."""
+        self._reader.close()
+
+
+def input_weights(
+    layers: Sequence[Layer], vectors: Vectors, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Weights]:
+    """Returns gain and shift per input feature, by layer name, for the layers that a norm feeds.
+
+    Args:
+        layers: All layers.
+        vectors: Where gains and biases are read.
+        shapes: Shape of each stored tensor by name.
+    """
+    found: dict[str, Weights] = {}
+    for layer in layers:
+        if layer.norm is None:
+            continue
+        features = _features(layer, shapes[layer.tensor])
+        weights = _norm_weights(layer.norm, vectors, features)
+        if weights is not None:
+            found[layer.name] = weights
+    return found
+
+
+def _features(layer: Layer, shape: tuple[int, ...]) -> int:
+    first = 1 if layer.group is not None else 0
+    return next(size for axis, size in enumerate(shape) if axis >= first and axis != layer.out_axis)
+
+
+def _norm_weights(norm: FeedingNorm, vectors: Vectors, features: int) -> Weights | None:
+    gain = vectors.values(norm.gain) if norm.gain else np.ones(features)
+    shift = vectors.values(norm.bias) if norm.bias else np.zeros(features)
+    if gain is None or shift is None or gain.size != features or shift.size != features:
+        return None
+    if norm.gain_is_offset:
+        gain = 1 + gain
+    return gain.astype(np.float32), shift.astype(np.float32)
