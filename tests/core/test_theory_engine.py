@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 from scipy import integrate, stats
+from support.wheels import path_of
 
 from thermoscan.theory.activations import activation
 from thermoscan.theory.engine import Stage, carnot_bound, network, response, stage
@@ -112,21 +114,21 @@ def test_the_first_law_holds_over_the_grid(name: str) -> None:
         eta = response(activation(name), mean.ravel(), variance.ravel())
         eta /= (mean**2 + variance).ravel()
         assert eta.min() >= 0
-        assert eta.max() <= 1 + 1e-12
+        assert eta.max() <= 1 + 1e-6
 
 
 @settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(FIRST_LAW),
     st.floats(-1e6, 1e6),
-    st.floats(min_value=0, max_value=1e12, allow_subnormal=False),
+    st.floats(min_value=0, max_value=1e60, allow_subnormal=False),
 )
 def test_the_first_law_holds_at_any_mean_and_variance(
     name: str, mean: float, variance: float
 ) -> None:
     heat = mean**2 + variance
     work = response(activation(name), np.array([mean]), np.array([variance]))[0]
-    assert -1e-9 * heat <= work <= heat * (1 + 1e-9)
+    assert 0 <= work <= heat * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("name", ["gelu", "silu", "elu", "mish", "softplus", "hardswish", "relu"])
@@ -231,3 +233,17 @@ def test_the_theory_imports_neither_scipy_nor_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "set()"
+
+
+def test_minilms_stages_have_the_efficiencies_of_the_theory() -> None:
+    weights = load_file(next(path_of("minilm").rglob("*.safetensors")))
+    stages = []
+    for index in range(6):
+        layer = f"encoder.layer.{index}."
+        matrix = weights[layer + "intermediate.dense.weight"].astype(np.float64)
+        gain = weights[layer + "attention.output.LayerNorm.weight"]
+        shift = weights[layer + "attention.output.LayerNorm.bias"]
+        mean = matrix @ shift + weights[layer + "intermediate.dense.bias"]
+        stages.append(stage(activation("gelu"), mean, ((matrix * gain) ** 2).sum(axis=1)))
+    expected = [0.036, 0.106, 0.131, 0.234, 0.274, 0.274]
+    assert [one.efficiency for one in stages] == pytest.approx(expected, abs=6e-4)

@@ -94,7 +94,8 @@ def response(activation: Activation, mean: Array, variance: Array) -> Array:
     point = finite & ~spread
     result[point] = activation.squared_rise(mean[point])
     result[spread] = _response_of_spread_units(activation, mean[spread], std[spread])
-    return result
+    # In a far tail nothing is left but rounding, which may be negative.
+    return np.maximum(result, 0.0)
 
 
 def _response_of_spread_units(activation: Activation, mean: Array, std: Array) -> Array:

@@ -47,6 +47,9 @@ _ERFC = (
 #: P(Z > 40) is 0 in float64; bounding x here keeps infinite bounds out of the arithmetic.
 _NOTHING_BEYOND = 40.0
 
+#: Deviation against a piece's width from which on the recursion of its moments loses its digits.
+_SLIT = 1e4
+
 
 def _half_erfc_of_root_half(x: Array) -> Array:
     """Returns P(Z > x) for x ≥ 0, to 1e-14 relative for x up to 10."""
@@ -114,9 +117,21 @@ def expect_pieces(pieces: tuple[Piece, ...], mean: Array, std: Array) -> Array:
     """
     total = np.zeros_like(mean)
     for piece in pieces:
-        moments = _partial_moments(piece, mean, std)
-        total += sum(c * m for c, m in zip(piece.coefficients, moments, strict=True) if c)
+        slit = std > _SLIT * (piece.high - piece.low)
+        total[slit] += _expect_slit(piece, mean[slit], std[slit])
+        moments = _partial_moments(piece, mean[~slit], std[~slit])
+        total[~slit] += sum(c * m for c, m in zip(piece.coefficients, moments, strict=True) if c)
     return total
+
+
+def _expect_slit(piece: Piece, mean: Array, std: Array) -> Array:
+    """Returns E[f(z)] of a piece so narrow that the density is the same all over it."""
+    middle = (piece.low + piece.high) / 2
+    area = sum(
+        c * (piece.high ** (k + 1) - piece.low ** (k + 1)) / (k + 1)
+        for k, c in enumerate(piece.coefficients)
+    )
+    return area * _density((middle - mean) / std) / std
 
 
 def _partial_moments(piece: Piece, mean: Array, std: Array) -> list[Array]:
@@ -140,5 +155,9 @@ def _edge(bound: float, t: Array, power: int) -> Array | float:
     """Returns ``bound**power`` times the standard normal density at `t`; 0 at an infinite bound."""
     if math.isinf(bound):
         return 0.0
-    density: Array = bound**power * np.exp(-0.5 * t * t) / math.sqrt(2 * math.pi)
+    return bound**power * _density(t)
+
+
+def _density(t: Array) -> Array:
+    density: Array = np.exp(-0.5 * t * t) / math.sqrt(2 * math.pi)
     return density
