@@ -1,0 +1,76 @@
+"""Where a card goes: files in a folder, JSON to a file or stdout, the summary to the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import unicodedata
+from pathlib import Path
+
+import click
+
+from thermoscan.card import Card
+from thermoscan.plugins import reporter
+
+REPORTS_FOLDER = Path("thermoscan-reports")
+FILES = {"card.json": "json", "card.html": "html", "profile.svg": "profile", "badge.svg": "badge"}
+"""File name -> name of the reporter that renders it."""
+
+_LONGEST_NAME = 100
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def emit(card: Card, out: Path | None, json_to: str | None, quiet: bool) -> None:
+    """Writes the card's files and prints its summary, as the options ask.
+
+    Args:
+        card: The card.
+        out: Folder for the files; None for a folder of the model's name below `REPORTS_FOLDER`.
+        json_to: Where the JSON alone goes; ``"-"`` is stdout, which then holds nothing else.
+        quiet: Whether to print no summary.
+    """
+    if json_to == "-":
+        click.echo(card.to_json(), nl=False)
+    elif json_to is not None:
+        _write(Path(json_to), card.to_json())
+    if json_to is not None and out is None:
+        return
+    folder = out or REPORTS_FOLDER / folder_name(card.model.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, renderer in FILES.items():
+        _write(folder / name, reporter(renderer).render(card))
+    if json_to != "-" and not quiet:
+        click.echo(reporter("terminal").render(card), nl=False)
+        click.echo(f"\nCard: {folder / 'card.html'}")
+
+
+def folder_name(model_id: str) -> str:
+    """Returns a folder name for a model that no file system and no reader takes for anything else.
+
+    >>> folder_name("org/model")
+    'org--model'
+    >>> folder_name("../..")
+    'model'
+    >>> folder_name("CON")
+    'CON_'
+    """
+    plain = unicodedata.normalize("NFKC", model_id).replace("/", "--").replace("\\", "--")
+    plain = re.sub(r"[^\w.\-]+", "_", plain, flags=re.ASCII)
+    plain = re.sub(r"\.{2,}", "", plain).strip(".-_ ")[:_LONGEST_NAME]
+    if not plain:
+        return "model"
+    return f"{plain}_" if _RESERVED.fullmatch(plain) else plain
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
