@@ -120,8 +120,9 @@ def test_the_first_law_holds_over_the_grid(name: str) -> None:
 @settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(FIRST_LAW),
-    st.floats(-1e6, 1e6),
-    st.floats(min_value=0, max_value=1e60, allow_subnormal=False),
+    # Squares of squares of what is smaller leave the range of a float64.
+    st.floats(-1e6, 1e6).filter(lambda mean: mean == 0 or abs(mean) > 1e-70),
+    st.just(0.0) | st.floats(1e-140, 1e60),
 )
 def test_the_first_law_holds_at_any_mean_and_variance(
     name: str, mean: float, variance: float

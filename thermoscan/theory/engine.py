@@ -95,7 +95,8 @@ def response(activation: Activation, mean: Array, variance: Array) -> Array:
     result[point] = activation.squared_rise(mean[point])
     result[spread] = _response_of_spread_units(activation, mean[spread], std[spread])
     # In a far tail nothing is left but rounding, which may be negative.
-    return np.maximum(result, 0.0)
+    np.maximum(result, 0.0, out=result)
+    return result
 
 
 def _response_of_spread_units(activation: Activation, mean: Array, std: Array) -> Array:
