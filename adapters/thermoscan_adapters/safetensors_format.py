@@ -89,9 +89,9 @@ def read_safetensors(file: OpenFile, limits: Limits) -> tuple[Tensor, ...]:
         end = read_members(text, 0, lambda key, at: reader.read_member(text, key, at))
         if text[end:].strip(" "):
             raise JsonError("padding", "something other than spaces follows its header")
-    tensors = sorted(reader.tensors, key=lambda tensor: (tensor.offset, tensor.nbytes))
-    _check_layout(file, tensors, reader.data_start)
-    return tuple(tensors)
+    reader.tensors.sort(key=lambda tensor: (tensor.offset, tensor.nbytes))
+    _check_layout(file, reader.tensors, reader.data_start)
+    return tuple(reader.tensors)
 
 
 def _header_length(file: OpenFile, limits: Limits) -> int:
@@ -246,9 +246,11 @@ class _HeaderReader:
 
     def _number(self, literal: str) -> int:
         # At most 19 digits are converted: longer ones would take quadratic time. "-0" has a sign.
-        if literal.startswith("-") or len(literal) > 19 or int(literal) > self._limits.integer:
-            raise JsonError("number", f"an integer is not between 0 and {self._limits.integer}")
-        return int(literal)
+        if len(literal) <= 19 and literal[0] != "-":
+            value = int(literal)
+            if value <= self._limits.integer:
+                return value
+        raise JsonError("number", f"an integer is not between 0 and {self._limits.integer}")
 
     def _refuse(self, reason: str, message: str, name: str) -> MalformedError:
         return MalformedError(f"header-{reason}", message, file=self._file, tensor=name)

@@ -30,6 +30,8 @@ _MAX_VALUES = 1_000_000
 _MAX_DIGITS = 19
 _STRING = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
+_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_COMMA_OR_BRACE = re.compile(r"[ \t\n\r]*([,}])[ \t\n\r]*")
 
 
 class JsonError(ValueError):
@@ -122,16 +124,23 @@ def read_members(text: str, position: int, read_value: Callable[[str, int], int]
         JsonError: ``syntax``.
         json.JSONDecodeError: A key is not a valid string.
     """
-    position = skip_space(text, _expect(text, position, "{"))
+    if not text.startswith("{", position):
+        raise _unexpected(position, "{")
+    position = _skip_space(text, position + 1)
     if text.startswith("}", position):
         return position + 1
     while True:
         key, position = read_string(text, position)
-        position = skip_space(text, _expect(text, skip_space(text, position), ":"))
-        position = skip_space(text, read_value(key, position))
-        if text.startswith("}", position):
-            return position + 1
-        position = skip_space(text, _expect(text, position, ","))
+        colon = _COLON.match(text, position)
+        if colon is None:
+            raise _unexpected(position, ":")
+        position = read_value(key, colon.end())
+        mark = _COMMA_OR_BRACE.match(text, position)
+        if mark is None:
+            raise _unexpected(position, "a comma or }")
+        if mark[1] == "}":
+            return mark.end(1)
+        position = mark.end()
 
 
 def read_string(text: str, position: int) -> tuple[str, int]:
@@ -141,21 +150,19 @@ def read_string(text: str, position: int) -> tuple[str, int]:
         JsonError: ``syntax``: no string starts here.
         json.JSONDecodeError: It is not a valid string.
     """
-    _expect(text, position, '"')
+    if not text.startswith('"', position):
+        raise _unexpected(position, "a quote")
     value: tuple[str, int] = _STRING.raw_decode(text, position)
     return value
 
 
-def skip_space(text: str, position: int) -> int:
-    """Returns the index of the first character from `position` on that is not white space."""
+def _skip_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
 
 
-def _expect(text: str, position: int, mark: str) -> int:
-    if not text.startswith(mark, position):
-        raise JsonError("syntax", f"it is not valid JSON: character {position} should be {mark}")
-    return position + len(mark)
+def _unexpected(position: int, wanted: str) -> JsonError:
+    return JsonError("syntax", f"it is not valid JSON: character {position} should be {wanted}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
