@@ -128,6 +128,13 @@ def test_a_constant_layer_has_a_temperature_but_no_entropy() -> None:
     assert moved.energy_change == pytest.approx(-0.375)
 
 
+@pytest.mark.parametrize(("second", "entropy"), [(0.0, -460.0), (math.inf, 391.0)])
+def test_weights_whose_squares_leave_float64_have_no_order(second: float, entropy: float) -> None:
+    state = layer_state(10, 4.0, second, second, entropy)
+    assert (state.entropic_temperature, state.order) == (None, None)
+    assert state.temperature == second
+
+
 @given(hot=positive, cold=positive)
 def test_between_two_gaussians_it_is_the_logarithmic_mean(hot: float, cold: float) -> None:
     if abs(math.log(hot / cold)) < 1e-3:

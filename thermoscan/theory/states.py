@@ -60,8 +60,8 @@ class LayerState:
         temperature_error: Standard error of T.
         reduced_temperature: ``τ = fan_in · T``, comparable across widths.
         entropy: s, nats per parameter; None for a layer without continuous entropy.
-        entropic_temperature: ``Θ``; None likewise.
-        order: ``J``, nats per parameter; None likewise.
+        entropic_temperature: ``Θ``; None likewise, and where T leaves the range of a float64.
+        order: ``J``, nats per parameter; None where Θ is.
     """
 
     parameters: int
@@ -139,14 +139,17 @@ def layer_state(
     >>> layer_state(1000, 25.0, 0.04, 0.0048, entropy=None).reduced_temperature
     1.0
     """
+    theta, distance = None, None
+    if entropy is not None and 0 < second_moment < math.inf:
+        theta, distance = entropic_temperature(entropy), order(second_moment, entropy)
     return LayerState(
         parameters=parameters,
         temperature=second_moment,
         temperature_error=temperature_error(second_moment, fourth_moment, parameters),
         reduced_temperature=fan_in * second_moment,
         entropy=entropy,
-        entropic_temperature=None if entropy is None else entropic_temperature(entropy),
-        order=None if entropy is None else order(second_moment, entropy),
+        entropic_temperature=theta,
+        order=distance,
     )
 
 
