@@ -64,7 +64,9 @@ def _levels(levels: frozenset[int] | None, bits: Bits) -> frozenset[int] | None:
     for part in (bits[:_FIRST_LOOK], bits[_FIRST_LOOK:]):
         if levels is None:
             return None
-        distinct = np.unique(part)
+        # np.unique would import numpy.ma, which takes longer than a small checkpoint.
+        ordered = np.sort(part)
+        distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])[: ordered.size]]
         if len(distinct) > MANY_LEVELS:
             return None
         levels = levels | frozenset(distinct.tolist())
