@@ -27,6 +27,8 @@ from thermoscan_reports.page import SEVERITIES, by_severity, layer_indices
 ROWS = 30
 NUMBER_COLUMNS = ("reduced_temperature", "order", "transition_temperature", "efficiency")
 _NAME_LIMIT = 120
+_ROLE_LIMIT = 40
+_REASON_LIMIT = 200
 _LETTERS = {("+", f"e{power:+03d}"): chr(ord("n") + power) for power in range(-13, 13)} | {
     ("-", f"e{power:+03d}"): chr(ord("N") + power) for power in range(-13, 13)
 }
@@ -102,9 +104,13 @@ def _row(index: int, layer: LayerRecord, severity: str) -> Row:
     cells = []
     for column in NUMBER_COLUMNS:
         value, reason = number(layer, column)
-        cells.append(Cell(shown(value), printable(reason) if value is None else None))
+        cells.append(
+            Cell(shown(value), printable(reason, _REASON_LIMIT) if value is None else None)
+        )
     name = printable(layer.name, _NAME_LIMIT) or NULL
-    return Row(index, name, printable(layer.role, 40), _shape(layer), tuple(cells), severity)
+    return Row(
+        index, name, printable(layer.role, _ROLE_LIMIT), _shape(layer), tuple(cells), severity
+    )
 
 
 def _shape(layer: LayerRecord) -> str:
@@ -115,8 +121,8 @@ def _packed(card: Card, flags: Mapping[int, str], first: list[int]) -> str:
     layers = card.layers
     columns = {
         "names": _pack_names(printable(layer.name, _NAME_LIMIT) or NULL for layer in layers),
-        "roles": _pack_words(layer.role for layer in layers),
-        "shapes": _pack_words(_shape(layer) for layer in layers),
+        "roles": _pack_words((layer.role for layer in layers), _ROLE_LIMIT),
+        "shapes": _pack_words((_shape(layer) for layer in layers), _NAME_LIMIT),
         "numbers": [_pack_numbers(layers, column) for column in NUMBER_COLUMNS],
         "flags": dict(flags),
         "first": first,
@@ -136,10 +142,10 @@ def _pack_names(names: Iterable[str]) -> dict[str, Any]:
     return {"words": list(places), "rows": rows, "numbers": numbers}
 
 
-def _pack_words(words: Iterable[str]) -> dict[str, Any]:
+def _pack_words(words: Iterable[str], limit: int) -> dict[str, Any]:
     places: dict[str, int] = {}
     rows = [places.setdefault(word, len(places)) for word in words]
-    return {"words": [printable(word) for word in places], "rows": rows}
+    return {"words": [printable(word, limit) for word in places], "rows": rows}
 
 
 def _pack_numbers(layers: Iterable[LayerRecord], column: str) -> dict[str, Any]:
@@ -150,7 +156,11 @@ def _pack_numbers(layers: Iterable[LayerRecord], column: str) -> dict[str, Any]:
         digits.append(mantissa)
         letters.append(letter)
         reasons.append(reason)
-    return {"digits": "".join(digits), "letters": "".join(letters), "why": _pack_words(reasons)}
+    return {
+        "digits": "".join(digits),
+        "letters": "".join(letters),
+        "why": _pack_words(reasons, _REASON_LIMIT),
+    }
 
 
 def _pack_number(value: float) -> tuple[str, str]:

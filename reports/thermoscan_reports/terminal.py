@@ -22,7 +22,7 @@ from thermoscan.card import Card, LayerRecord
 from thermoscan.text import printable
 from thermoscan_reports.layer_table import number
 from thermoscan_reports.numbers import scaled, shown
-from thermoscan_reports.page import FindingGroup, Page, page_of
+from thermoscan_reports.page import Page, page_of
 
 _STYLES = {"ok": "bold green", "info": "bold cyan", "warning": "bold yellow", "error": "bold red"}
 _MARKS = {"ok": "✓", "info": "i", "warning": "!", "error": "✗"}

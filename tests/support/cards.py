@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from functools import cache
 
 from thermoscan.card import (
     CARD_VERSION,
@@ -141,6 +142,7 @@ def _block(random_: random.Random, depth: int, width: int, prefix: str) -> list[
     return found
 
 
+@cache
 def realistic() -> Card:
     """A card much like that of a six-block sentence encoder: two findings, some files skipped."""
     random_ = random.Random(7)
@@ -247,6 +249,7 @@ def assemble(
     )  # fmt: skip
 
 
+@cache
 def of_layers(count: int) -> Card:
     """A card of `count` layers with names and figures as a mixture-of-experts model has them."""
     random_ = random.Random(count)

@@ -1,0 +1,213 @@
+"""A card as JSON: stable bytes, strict reading, the shipped schema, and the null rule."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support import cards
+
+import thermoscan
+from thermoscan.card import CARD_VERSION, SCHEMA_URL, Card
+from thermoscan.card_io import from_json, layers_frame, missing_reasons, to_json
+from thermoscan.card_schema import schema_text
+from thermoscan.errors import CardError
+
+SCHEMA = Path(thermoscan.__file__).parent / "schema" / f"card-{CARD_VERSION}.json"
+GOLDENS = Path(__file__).parent / "goldens"
+EVERY_KIND = {
+    "realistic": cards.realistic(),
+    "hostile": cards.hostile(),
+    "bare": cards.bare(),
+    "300 layers": cards.of_layers(300),
+}
+every_kind = pytest.mark.parametrize("card", EVERY_KIND.values(), ids=EVERY_KIND)
+
+
+def changed(edit: Callable[[dict[str, Any]], object]) -> str:
+    """Returns a card's JSON after `edit` has had its way with the decoded text."""
+    value = json.loads(to_json(cards.realistic()))
+    edit(value)
+    return json.dumps(value)
+
+
+@every_kind
+def test_a_card_that_was_written_reads_back_equal(card: Card) -> None:
+    assert from_json(to_json(card)) == card
+
+
+@every_kind
+def test_a_written_card_satisfies_the_shipped_schema(card: Card) -> None:
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(to_json(card)), schema)
+
+
+@every_kind
+def test_the_fixture_cards_explain_every_null(card: Card) -> None:
+    assert missing_reasons(card) == []
+
+
+def test_a_null_without_a_reason_is_named_wherever_it_is() -> None:
+    card = cards.realistic()
+    layer = replace(card.layers[0], order=None)
+    summary = replace(card.summary, order=None, reasons={"order": ""})
+    card = replace(card, layers=(layer, *card.layers[1:]), summary=summary)
+    assert missing_reasons(card) == [
+        "card.summary.refresh_temperature",
+        "card.summary.order",
+        "card.layers[0].order",
+    ]
+
+
+def test_the_shipped_schema_is_what_the_classes_generate() -> None:
+    assert SCHEMA.read_text("utf-8") == schema_text()
+    assert json.loads(schema_text())["$id"] == SCHEMA_URL
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda value: value["layers"][0].pop("order"),
+        lambda value: value["layers"][0].update(surprise=1),
+        lambda value: value["summary"].update(temperature="0.5"),
+        lambda value: value["layers"][0].update(shape=[1, 2, 3]),
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(
+    edit: Callable[[dict[str, Any]], object],
+) -> None:
+    text = changed(edit)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text("utf-8")))
+    with pytest.raises(CardError, match="card") as caught:
+        from_json(text)
+    assert caught.value.code == "card-malformed"
+
+
+def test_a_card_of_version_1_stays_readable_for_ever() -> None:
+    """This golden is never rewritten: a card that someone wrote with version 1 must stay a card."""
+    text = (GOLDENS / "card-1.json").read_bytes().decode("ascii")
+    card = from_json(text)
+    assert to_json(card) == text
+    assert card.model.id == "sentence-transformers/all-MiniLM-L6-v2"
+    assert len(card.layers) == 39
+    assert card.layers[-1].initialisation is not None
+    assert card.layers[-1].initialisation.variance == 0.0004
+
+
+def test_the_text_is_ascii_ends_in_a_newline_and_has_a_line_per_layer() -> None:
+    card = cards.hostile()
+    text = to_json(card)
+    assert text.isascii()
+    assert text.endswith("}\n")
+    lines = text.splitlines()
+    assert sum(line.startswith('    {"name": ') for line in lines) == len(card.layers) + len(
+        card.files
+    )
+
+
+def test_numbers_are_rounded_to_nine_significant_digits_and_zero_has_no_sign() -> None:
+    card = cards.realistic()
+    summary = replace(card.summary, temperature=1 / 3, order=-0.0, carnot_bound=1e-300)
+    value = json.loads(to_json(replace(card, summary=summary)))["summary"]
+    assert value["temperature"] == 0.333333333
+    assert str(value["order"]) == "0.0"
+    assert value["carnot_bound"] == 1e-300
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_refused_with_its_place(number: float) -> None:
+    card = cards.realistic()
+    layer = replace(card.layers[0], mean=number)
+    with pytest.raises(CardError, match=r"card\.layers\[0\]\.mean") as caught:
+        to_json(replace(card, layers=(layer,)))
+    assert caught.value.code == "card-not-finite"
+
+
+def test_a_value_that_json_has_no_word_for_is_refused() -> None:
+    card = replace(cards.realistic(), notes=(b"bytes",))  # type: ignore[arg-type]
+    with pytest.raises(CardError, match=r"card\.notes\[0\] is a bytes"):
+        to_json(card)
+
+
+def test_a_newer_version_is_refused_by_its_number() -> None:
+    with pytest.raises(CardError, match=r"version 2.*up to version 1") as caught:
+        from_json('{"version": 2, "anything": "else"}')
+    assert caught.value.code == "card-newer-version"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "card-not-json"),
+        ("{", "card-not-json"),
+        ("[" * 100_000, "card-not-json"),
+        ('{"version": 1, "x": NaN}', "card-not-json"),
+        ("1" * 10_000, "card-not-json"),
+        ("[]", "card-malformed"),
+        ("{}", "card-malformed"),
+        ('{"version": true}', "card-malformed"),
+        ('{"version": "1"}', "card-malformed"),
+        (changed(lambda value: value.update(notes="text")), "card-malformed"),
+        (changed(lambda value: value.update(notes=[1])), "card-malformed"),
+        (changed(lambda value: value.update(model=None)), "card-malformed"),
+        (changed(lambda value: value["model"].update(parameters=1.0)), "card-malformed"),
+        (changed(lambda value: value["model"].update(parameters=True)), "card-malformed"),
+        (changed(lambda value: value["summary"].update(order=10**400)), "card-malformed"),
+        (changed(lambda value: value["findings"][0]["evidence"].update(x=[])), "card-malformed"),
+    ],
+)
+def test_what_is_no_card_is_refused_with_a_code(text: str, code: str) -> None:
+    with pytest.raises(CardError) as caught:
+        from_json(text)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_number_is_read_as_a_float_where_a_float_belongs() -> None:
+    card = from_json(changed(lambda value: value["summary"].update(order=1)))
+    assert isinstance(card.summary.order, float)
+    evidence = from_json(changed(lambda v: v["findings"][0]["evidence"].update(n=3, x=3.0)))
+    kinds = [type(value) for value in evidence.findings[0].evidence.values()]
+    assert kinds[-2:] == [int, float]
+
+
+def test_the_same_bytes_come_from_another_process_without_pydantic() -> None:
+    code = (
+        "import sys; from support import cards; from thermoscan.card_io import to_json, from_json\n"
+        "text = to_json(cards.realistic()); from_json(text)\n"
+        "assert 'pydantic' not in sys.modules and 'pandas' not in sys.modules\n"
+        "sys.stdout.write(text)"
+    )
+    folder = Path(__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder
+    )
+    assert result.stdout == to_json(cards.realistic())
+
+
+def test_a_card_renders_itself_by_the_registered_reporter() -> None:
+    assert cards.realistic().to_json() == to_json(cards.realistic())
+    assert cards.realistic().to_html().startswith("<!doctype html>")
+
+
+def test_the_frame_has_a_row_per_layer_and_flat_columns() -> None:
+    card = cards.realistic()
+    frame = layers_frame(card)
+    assert len(frame) == 39
+    assert list(frame["name"]) == [layer.name for layer in card.layers]
+    pooler = frame.iloc[-1]
+    assert pooler["engine_activation"] == "tanh"
+    assert pooler["engine_efficiency"] == 0.412
+    assert pooler["initialisation_variance"] == 0.0004
+    assert frame["engine_efficiency"].isna().sum() == 39 - 7
+    assert not {"engine", "initialisation", "reasons", "engine_reasons"} & set(frame.columns)
+    assert card.to_frame().equals(frame)

@@ -1,0 +1,102 @@
+"""The table of layers: what is on the first page, and that packing loses nothing but digits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import cards, packed_layers
+
+from thermoscan.card import Card, Finding
+from thermoscan.text import printable
+from thermoscan_reports.layer_table import NUMBER_COLUMNS, ROWS, severities, table_of
+
+REALISTIC = cards.realistic()
+
+
+def value_of(card: Card, index: int, column: str) -> float | None:
+    layer = card.layers[index]
+    if column == "efficiency":
+        return None if layer.engine is None else layer.engine.efficiency
+    value: float | None = getattr(layer, column)
+    return value
+
+
+@pytest.mark.parametrize("card", [REALISTIC, cards.hostile(), cards.of_layers(1000), cards.bare()])
+def test_what_is_packed_is_every_layer_to_three_digits(card: Card) -> None:
+    columns = packed_layers.decoded(table_of(card).packed)
+    assert packed_layers.names(columns) == [printable(x.name, 120) or "–" for x in card.layers]
+    assert packed_layers.words(columns["roles"]) == [printable(x.role, 40) for x in card.layers]
+    shapes = [f"{x.shape[0]} × {x.shape[1]}" for x in card.layers]
+    assert packed_layers.words(columns["shapes"]) == shapes
+    for column, packed in zip(NUMBER_COLUMNS, columns["numbers"], strict=True):
+        for index, (value, reason) in enumerate(packed_layers.numbers(packed)):
+            expected = value_of(card, index, column)
+            assert (value is None) == (expected is None)
+            assert bool(reason) == (value is None)
+            if value is not None and expected is not None:
+                assert value == pytest.approx(expected, rel=0.00501)
+
+
+@given(st.lists(st.text(alphabet="01289.-aé\n*", max_size=12), min_size=1, max_size=20))
+def test_names_with_any_digits_come_back_whole(texts: list[str]) -> None:
+    layer = REALISTIC.layers[0]
+    card = replace(REALISTIC, layers=tuple(replace(layer, name=text) for text in texts))
+    columns = packed_layers.decoded(table_of(card).packed)
+    assert packed_layers.names(columns) == [printable(text, 120) or "–" for text in texts]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_finite_number_is_packed_within_the_range_that_letters_have(value: float) -> None:
+    card = replace(REALISTIC, layers=(replace(REALISTIC.layers[0], order=value),))
+    columns = packed_layers.decoded(table_of(card).packed)
+    ((packed, _),) = packed_layers.numbers(columns["numbers"][NUMBER_COLUMNS.index("order")])
+    assert packed is not None
+    if abs(value) < 9.99e-14:
+        assert packed == 0
+    elif abs(value) > 9.994e12:
+        assert abs(packed) == 9.99e12
+    else:
+        assert packed == pytest.approx(value, rel=0.00501)
+        assert math.copysign(1, packed) == math.copysign(1, value)
+
+
+def test_layers_with_findings_come_first_the_worst_of_them_before_the_others() -> None:
+    card = cards.realistic()
+    rows = table_of(card).rows
+    assert [row.severity for row in rows[:3]] == ["warning", "info", ""]
+    assert rows[0].name == "pooler.dense.weight"
+    assert rows[1].name == "encoder.layer.0.attention.self.query.weight"
+    assert [row.index for row in rows[2:]] == [i for i in range(39) if i not in (2, 38)][: ROWS - 2]
+
+
+def test_a_finding_about_a_tensor_or_about_nothing_here_is_no_trouble() -> None:
+    card = cards.realistic()
+    fused = replace(card.layers[3], name="fused[query]", tensor="fused")
+    findings = tuple(
+        Finding("x", severity, layer, "m", "m", "a", {})
+        for severity, layer in [
+            ("info", "fused"),
+            ("error", "fused"),
+            ("error", "gone"),
+            ("odd", "fused"),
+        ]
+    )
+    layers = (*card.layers[:3], fused, *card.layers[4:])
+    assert severities(replace(card, layers=layers, findings=findings)) == {3: "error"}
+
+
+def test_a_missing_number_is_a_dash_with_its_reason() -> None:
+    card = cards.realistic()
+    layer = replace(
+        card.layers[0], transition_temperature=None, reasons={"transition_temperature": "why \x1b"}
+    )
+    cell = table_of(replace(card, layers=(layer,))).rows[0].numbers[2]
+    assert (cell.text, cell.reason) == ("–", "why \\x1b")
+
+
+def test_the_packed_table_of_10000_layers_takes_at_most_ten_bytes_a_layer() -> None:
+    assert len(table_of(cards.of_layers(10_000)).packed) < 100_000

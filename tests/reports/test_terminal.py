@@ -1,0 +1,105 @@
+"""The summary in a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import statistics
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from support import cards
+
+from thermoscan_reports.numbers import shown
+from thermoscan_reports.terminal import TerminalReporter, role_lines
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def plain(card_text: str) -> str:
+    return " ".join(card_text.split())
+
+
+def test_the_summary_is_as_it_was(golden: Callable[[str, str], None]) -> None:
+    golden("terminal.txt", TerminalReporter(width=100, colour=False).render(cards.realistic()))
+
+
+def test_verdict_numbers_findings_roles_and_coverage_are_there_in_this_order() -> None:
+    text = TerminalReporter(width=100, colour=False).render(cards.realistic())
+    parts = [
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "One thing to look at: decayed.",
+        "Reduced temperature        2.62",
+        "! Decayed:",
+        "    pooler.dense.weight: T is 0.21",
+        "i Wasted precision:",
+        "median τ",
+        "99.75 % analysed",
+        "refused: onnx/model.onnx: ONNX graphs are not read",
+    ]
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_a_model_of_any_depth_takes_a_few_lines() -> None:
+    text = TerminalReporter(width=100, colour=False).render(cards.of_layers(3000))
+    assert len(text.splitlines()) < 50
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    for card in (cards.realistic(), cards.hostile(), cards.bare()):
+        for line in TerminalReporter(width=width, colour=False).render(card).splitlines():
+            assert len(line) <= width
+
+
+def test_hostile_names_bring_no_escapes_markup_or_controls() -> None:
+    text = TerminalReporter(width=100, colour=False).render(cards.hostile())
+    assert not [c for c in text if c != "\n" and unicodedata.category(c).startswith("C")]
+    assert "[bold red]markup[/]" in plain(text)
+    coloured = TerminalReporter(width=100, colour=True).render(cards.hostile())
+    assert "\x1b" not in COLOURS.sub("", coloured)
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    coloured = TerminalReporter(width=100, colour=True).render(cards.realistic())
+    assert "\x1b[1;33m! One thing to look at" in coloured
+    without = [line.rstrip() for line in COLOURS.sub("", coloured).splitlines()]
+    assert (
+        without == TerminalReporter(width=100, colour=False).render(cards.realistic()).splitlines()
+    )
+
+
+def test_a_role_line_sums_up_the_layers_of_its_role() -> None:
+    card = cards.realistic()
+    lines = {line.role: line for line in role_lines(card)}
+    queries = [layer for layer in card.layers if layer.role == "attention query"]
+    reduced = [layer.reduced_temperature or 0 for layer in queries]
+    line = lines["attention query"]
+    assert line.layers == 6
+    assert line.parameters == "885 k"
+    assert line.reduced == shown(statistics.median(reduced))
+    assert line.span == f"{shown(min(reduced))} … {shown(max(reduced))}"
+    assert line.efficiency == "–"
+    assert sum(line.layers for line in lines.values()) == len(card.layers)
+
+
+def test_width_and_colour_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    assert TerminalReporter().width == 72
+    monkeypatch.setenv("COLUMNS", "none")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert TerminalReporter().width == 100
+    assert TerminalReporter().colour is False
+    monkeypatch.setattr("sys.stdout", Screen())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert TerminalReporter().colour is True
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert TerminalReporter().colour is False
