@@ -1,0 +1,173 @@
+"""Layers that stand out among their peers: those of the same role in the same model.
+
+Two figures are compared, each on a logarithmic scale: the reduced temperature as ln τ, and the
+order J = ½ ln(T/Θ). The centre is the median and the spread the median absolute deviation, so
+that the outliers do not hide themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+from typing import TYPE_CHECKING
+
+from thermoscan.anatomy.model import Role
+from thermoscan.findings.kinds import WARNING, Kind, Sighting, figure
+from thermoscan.findings.values import is_constant
+
+if TYPE_CHECKING:
+    from thermoscan.scanner.measurement import LayerMeasurement, Measurement
+    from thermoscan.theory.states import LayerState
+
+FEWEST = 4
+"""Layers of one role below which nothing can be said of any of them."""
+
+FALSE_ALARMS = 0.01
+"""Share of roles of normally distributed layers in which any layer is called an outlier."""
+
+FACTOR = 4.0
+"""Ratio of temperatures, twice the scale of weights, below which a difference is of no matter."""
+
+_NORMAL_MAD = 1.4826
+
+HOT = Kind(
+    "hot",
+    WARNING,
+    "Its energy per degree of freedom is far above that of the other layers of its role: it was "
+    "trained at a higher rate or for longer, is not regularised, or is about to diverge.",
+    "Look at its learning rate and weight decay, and whether a scale that belongs elsewhere was "
+    "merged into it.",
+)
+COLD = Kind(
+    "cold",
+    WARNING,
+    "Its energy per degree of freedom is far below that of the other layers of its role: little "
+    "reaches its output, so that the model has all but switched it off.",
+    "Look whether it is used, whether it was damped on purpose, or whether its scale was lost in "
+    "a conversion.",
+)
+ORDER_OUTLIER = Kind(
+    "order-outlier",
+    WARNING,
+    "Its weights are far further from Gaussian than those of the other layers of its role: a few "
+    "entries carry most of its energy, and most of the others are idle.",
+    "It bears pruning well and rounding to few bits badly. In training, look at what feeds it: "
+    "dead inputs let their weights decay.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """One value that stands out.
+
+    Attributes:
+        index: Its place among the values.
+        offset: Its distance from the median.
+        spreads: That distance in robust standard deviations, the value's own error included.
+        median: Of all values.
+    """
+
+    index: int
+    offset: float
+    spreads: float
+    median: float
+
+
+def outliers(values: Sequence[float], errors: Sequence[float], least: float) -> tuple[Outlier, ...]:
+    """Returns the values that stand out among their peers.
+
+    A value does so where it is further than `least` from the median, and further than
+    ``z · (1 + 10 / (n - 3))`` robust standard deviations, z being the normal quantile for which
+    the farthest of n values passes with the probability `FALSE_ALARMS`. The factor behind z
+    covers what a median absolute deviation of few values errs by, and was found by Monte Carlo.
+
+    Args:
+        values: Of all layers of one role; fewer than `FEWEST` give no outliers.
+        errors: Their standard errors.
+        least: Distance below which a difference is of no matter.
+    """
+    n = len(values)
+    if n < FEWEST:
+        return ()
+    middle = median(values)
+    deviation = _NORMAL_MAD * median(abs(value - middle) for value in values)
+    allowed = NormalDist().inv_cdf(1 - FALSE_ALARMS / (2 * n)) * (1 + 10 / (n - 3))
+    found = []
+    for index, (value, error) in enumerate(zip(values, errors, strict=True)):
+        offset, spread = value - middle, math.hypot(deviation, error)
+        if abs(offset) >= least and abs(offset) > allowed * spread:
+            spreads = abs(offset) / spread if spread else math.inf
+            found.append(Outlier(index, offset, spreads, middle))
+    return tuple(found)
+
+
+def hot_and_cold(measurement: Measurement) -> Iterator[Sighting]:
+    """Finds layers whose reduced temperature is far from that of their peers."""
+    for peers in _by_role(measurement):
+        logarithms = [math.log(state.reduced_temperature) for _, state in peers]
+        errors = [state.temperature_error / state.temperature for _, state in peers]
+        for outlier in outliers(logarithms, errors, math.log(FACTOR)):
+            layer, state = peers[outlier.index]
+            usual = math.exp(outlier.median)
+            hot = outlier.offset > 0
+            ratio = math.exp(abs(outlier.offset))
+            yield Sighting(
+                HOT if hot else COLD,
+                layer.layer.name,
+                f"τ is {figure(state.reduced_temperature)}, {figure(ratio)} times "
+                f"{'above' if hot else 'below'} the median {figure(usual)} of the {len(peers)} "
+                "layers of its role",
+                extent=abs(outlier.offset),
+                evidence={
+                    "reduced_temperature": state.reduced_temperature,
+                    "median": usual,
+                    "deviations": outlier.spreads,
+                    "peers": len(peers),
+                },
+            )
+
+
+def order_outliers(measurement: Measurement) -> Iterator[Sighting]:
+    """Finds layers whose order is far above that of their peers."""
+    for group in _by_role(measurement):
+        peers = [
+            (layer, state.order, _order_error(layer, state))
+            for layer, state in group
+            if state.order is not None
+        ]
+        found = outliers([p[1] for p in peers], [p[2] for p in peers], 0.5 * math.log(FACTOR))
+        for outlier in found:
+            if outlier.offset < 0:
+                continue
+            layer, order, error = peers[outlier.index]
+            yield Sighting(
+                ORDER_OUTLIER,
+                layer.layer.name,
+                f"J is {order:.2f} nats, against a median of {outlier.median:.2f} in the "
+                f"{len(peers)} layers of its role",
+                extent=outlier.offset,
+                evidence={
+                    "order": order,
+                    "order_error": error,
+                    "median": outlier.median,
+                    "deviations": outlier.spreads,
+                    "peers": len(peers),
+                },
+            )
+
+
+def _by_role(measurement: Measurement) -> list[list[tuple[LayerMeasurement, LayerState]]]:
+    """The layers that have a temperature, by role."""
+    groups: dict[Role, list[tuple[LayerMeasurement, LayerState]]] = {}
+    for each in measurement.layers:
+        if each.state is not None and each.state.temperature > 0 and not is_constant(each.tally):
+            groups.setdefault(each.layer.role, []).append((each, each.state))
+    return list(groups.values())
+
+
+def _order_error(layer: LayerMeasurement, state: LayerState) -> float:
+    entropy = layer.tally.entropy
+    own = entropy.error if entropy else 0.0
+    return math.hypot(own, state.temperature_error / (2 * state.temperature))
