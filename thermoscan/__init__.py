@@ -2,11 +2,11 @@
 
 Architecture, which is also the order of the work::
 
-    source   -> Checkpoint  -> Anatomy     -> Tally       -> State       -> Findings     -> Card -> reporters
-    disk, hub   lazy tensors   roles, norms,  one pass of    T, J, T*, η    what a person   JSON, HTML, SVG,
-                               activations    the bytes      per layer      should know     terminal
+    source  -> Checkpoint -> Anatomy    -> Tally     -> State      -> Findings -> Card -> reports
+    disk,      lazy          roles, norms, one pass of  T, J, T*,    what a       JSON, HTML,
+    hub        tensors       activations   the bytes    η per layer  person needs SVG, terminal
 
-===================  =================================================================================
+===================  ============================================================================
 `errors`, `limits`   the one error tree; the bounds beyond which a checkpoint is refused
 `checkpoint`         what an adapter gives: tensors that say where their bytes are
 `anatomy`            what each tensor is, from names, shapes and the configuration
@@ -16,10 +16,10 @@ Architecture, which is also the order of the work::
 `scanner`            the road itself, and the card it ends in
 `card`, `card_io`    the published record and its JSON
 `cli`                the command line, which alone composes the core with adapters and reporters
-===================  =================================================================================
+===================  ============================================================================
 
-Adapters (``thermoscan_adapters``) and reporters (``thermoscan_reports``) are found by entry point; the core imports
-neither. Every noun above is a frozen value, every arrow a function.
+Adapters (``thermoscan_adapters``) and reporters (``thermoscan_reports``) are found by entry point;
+the core imports neither. Every noun above is a frozen value, every arrow a function.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for, so that the command's help need not import numpy."""
+    """Imports a public name when it is first asked for: the command's help needs no numpy."""
     if name not in _HOMES:
         raise AttributeError(f"module 'thermoscan' has no attribute '{name}'")
     import importlib  # noqa: PLC0415 - only needed here

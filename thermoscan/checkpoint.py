@@ -1,7 +1,8 @@
-"""A checkpoint as the core sees it: named tensors that say where their bytes are, and a way to read bytes.
+"""A checkpoint as the core sees it: tensors that say where their bytes are, and a byte reader.
 
-An adapter (`thermoscan_adapters`, or a third party's) turns a source into a `Checkpoint`: it validates the
-container, lists the tensors without reading weights, and reads byte ranges on demand. It never builds an array.
+An adapter (`thermoscan_adapters`, or a third party's) turns a source into a `Checkpoint`: it
+validates the container, lists the tensors without reading weights, and reads byte ranges on demand.
+It never builds an array.
 """
 
 from __future__ import annotations
@@ -55,11 +56,14 @@ class FileRecord:
     Attributes:
         name: Path relative to the source, with forward slashes. Hostile text.
         size: Bytes.
-        status: ``"scanned"``, ``"refused"`` (broken, unsafe or unsupported) or ``"skipped"`` (not weights).
-        format: ``"safetensors"``, ``"torch-zip"``, ``"torch-legacy"``, or None where it was not opened.
+        status: ``"scanned"``, ``"refused"`` (broken, unsafe or unsupported) or ``"skipped"`` (not
+            weights).
+        format: ``"safetensors"``, ``"torch-zip"``, ``"torch-legacy"``, or None where it was not
+            opened.
         code: The stable code of a refusal or skip; None when scanned.
         reason: Why it was refused or skipped; None when scanned.
-        sha256: Hexadecimal digest where the source states one (a hub's large-file record); else None.
+        sha256: Hexadecimal digest where the source states one (a hub's large-file record); else
+            None.
     """
 
     name: str
@@ -108,11 +112,13 @@ class Checkpoint:
 
     Attributes:
         source: Where it came from.
-        tensors: Every stored tensor, in the order of file and offset; two names never share bytes here.
+        tensors: Every stored tensor, in the order of file and offset; two names never share bytes
+            here.
         files: Every file that belongs to it or lies beside its weights, with what became of each.
         reader: Reads the bytes.
         config: The parsed ``config.json`` beside the weights, or None.
-        aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored name.
+        aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored
+            name.
         notes: Sentences a card should repeat, such as which of several checkpoints was chosen.
     """
 

@@ -1,7 +1,8 @@
 """The element types that checkpoints hold, named as safetensors names them.
 
-Floats are scanned; integers and booleans are recorded (they are indices, masks, counters or quantised codes,
-which have no energy of their own); what is not in this table is refused by the adapter that meets it.
+Floats are scanned; integers and booleans are recorded (they are indices, masks, counters or
+quantised codes, which have no energy of their own); what is not in this table is refused by the
+adapter that meets it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     ThermoscanError                  code, file, tensor, reason: one sentence a person can act on
     ├── SourceError                  there is nothing to scan at this name
     │   ├── SourceNotFoundError      no such path, no such repository or revision
-    │   ├── UnsupportedFormatError   a real file of a format that is not read (ONNX, GGUF, TorchScript, ...)
+    │   ├── UnsupportedFormatError   a format that is recognised but not read (ONNX, GGUF, ...)
     │   └── HubError                 the hub refused, is out of reach, or answered nonsense
     ├── CheckpointError              there is a checkpoint, and it cannot be trusted
     │   ├── MalformedError           its bytes break the rules of its format
@@ -15,8 +15,9 @@
     ├── OptionError                  an option that the caller gave makes no sense here
     └── CardError                    a card that cannot be read: newer version, or not a card
 
-Every error carries a stable ``code`` (kebab-case), which is what programs should compare, and which batch
-results and cards repeat. Exceptions of other libraries are mapped where they enter and never shown raw.
+Every error carries a stable ``code`` (kebab-case), which is what programs should compare, and which
+batch results and cards repeat. Exceptions of other libraries are mapped where they enter and never
+shown raw.
 """
 
 from __future__ import annotations

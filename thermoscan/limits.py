@@ -1,7 +1,8 @@
 """What a checkpoint may ask of us before it is refused, as one frozen value.
 
-The figures leave room for the largest public checkpoints (an index of 100,000 tensors is 10 MB) and stop what
-would otherwise cost gigabytes or minutes: every limit was first reached by a file of a few kilobytes.
+The figures leave room for the largest public checkpoints (an index of 100,000 tensors is 10 MB) and
+stop what would otherwise cost gigabytes or minutes: every limit was first reached by a file of a
+few kilobytes.
 """
 
 from __future__ import annotations

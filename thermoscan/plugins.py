@@ -1,4 +1,4 @@
-"""Finds adapters and reporters by entry point; the built-in ones are loaded the way a third party's are.
+"""Finds adapters and reporters by entry point, the built-in ones as a third party's.
 
 Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter` protocol) and
 ``thermoscan.reporters`` (classes with the `thermoscan.card.Reporter` protocol).
@@ -22,13 +22,17 @@ def adapter_for(source: str) -> Adapter:
     Raises:
         SourceNotFoundError: No adapter claims this name.
     """
-    found = sorted(entry_points(group="thermoscan.adapters"), key=lambda e: (e.name != "disk", e.name))
+    found = sorted(
+        entry_points(group="thermoscan.adapters"), key=lambda e: (e.name != "disk", e.name)
+    )
     for entry in found:
         adapter: Adapter = entry.load()()
         if adapter.claims(source):
             return adapter
     raise SourceNotFoundError(
-        "source-not-found", "no such path, and not the id of a hub repository (ORG/NAME)", file=source
+        "source-not-found",
+        "no such path, and not the id of a hub repository (ORG/NAME)",
+        file=source,
     )
 
 

@@ -36,7 +36,6 @@ from thermoscan_adapters.selection import (
     looks_like_weights,
 )
 from thermoscan_adapters.strict_json import parse_object
-from thermoscan_adapters.torch_format import read_torch
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
@@ -119,6 +118,8 @@ def _read_weights(folder: Path, name: str, limits: Limits) -> _Part:
     found = identify(file)
     if found == "safetensors":
         return _Part(file, found, read_safetensors(file, limits))
+    from thermoscan_adapters.torch_format import read_torch  # noqa: PLC0415 - most files need none
+
     state = read_torch(file, limits)
     return _Part(file, state.format, state.tensors, state.aliases, state.notes)
 

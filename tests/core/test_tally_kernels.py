@@ -55,7 +55,7 @@ def assert_same(one: Accumulator, other: Accumulator) -> None:
 
 
 def nasty(size: int, seed: int) -> torch.Tensor:
-    """Normal values with NaN, infinities, zeros of both signs, denormals, and the largest float32 among them."""
+    """Normal values with NaN, infinities, zeros of both signs, denormals, huge ones among them."""
     generator = np.random.default_rng(seed)
     values = generator.standard_normal(size).astype(np.float32)
     special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, 1e-7, 3.4e38, 1e25, -60000.0]

@@ -88,7 +88,7 @@ def test_parts_along_rows_and_parts_along_columns_are_the_same_matrices() -> Non
     names = ["query", "key", "value"]
     rows = [layer(name, (32, 64), start=32 * k) for k, name in enumerate(names)]
     columns = [layer(name, (32, 64), start=32 * k, axis=1) for k, name in enumerate(names)]
-    weights = {name: (gain, shift) for name in names}
+    weights = dict.fromkeys(names, (gain, shift))
     by_rows = tallies(values, DType.F32, rows, weights)
     by_columns = tallies(values.T, DType.F32, columns, weights)
     for k, name in enumerate(names):

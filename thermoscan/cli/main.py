@@ -1,6 +1,7 @@
 """The commands and their options.
 
-Exit status: 0 when the work was done, 1 when a finding reached ``--fail-on``, 2 for unusable input or options.
+Exit status: 0 when the work was done, 1 when a finding reached ``--fail-on``, 2 for unusable input
+or options.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def scan(
 
 
 def main() -> None:
-    """Runs the command line; an error of our own tree becomes one line on stderr and exit status 2."""
+    """Runs the command line; an error of our own becomes one line on stderr and status 2."""
     try:
         cli()
     except ThermoscanError as error:

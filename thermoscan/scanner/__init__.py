@@ -13,7 +13,6 @@ import hashlib
 
 from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint, OpenOptions
-from thermoscan.errors import MalformedError
 from thermoscan.findings import find
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import adapter_for
@@ -28,7 +27,8 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
     """Scans a checkpoint and returns its card.
 
     Args:
-        source: Path of a weight file or folder, or id of a hub repository, optionally ``ID@REVISION``.
+        source: Path of a weight file or folder, or id of a hub repository, optionally
+            ``ID@REVISION``.
         options: What to assume and how to work; None for the defaults.
         progress: Called with bytes done and bytes in all, from the calling thread.
 
@@ -48,11 +48,7 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
 
 def _opened(source: str, options: ScanOptions) -> Checkpoint:
     opened = OpenOptions(revision=options.revision, limits=options.limits)
-    checkpoint = adapter_for(source).open(source, opened)
-    if not checkpoint.tensors:
-        checkpoint.reader.close()
-        raise MalformedError("no-tensors", "the checkpoint holds no tensors", file=source)
-    return checkpoint
+    return adapter_for(source).open(source, opened)
 
 
 def _measured(source: str, options: ScanOptions, progress: Progress) -> Measurement:
@@ -65,7 +61,7 @@ def _silent(_done: int, _total: int) -> None:
 
 
 def _sha256(checkpoint: Checkpoint) -> dict[str, str]:
-    """Reads every scanned file once more, whole, for the sha256 of those whose source states none."""
+    """Reads the scanned files once more, whole, for the sha256 of those that state none."""
     digests = {}
     for file in checkpoint.files:
         if file.status == "scanned" and file.sha256 is None:

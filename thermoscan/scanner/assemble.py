@@ -31,6 +31,7 @@ from thermoscan.card import (
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
 from thermoscan.scanner.stages import NOT_AN_ENGINE
 from thermoscan.theory.engine import carnot_bound, network
+from thermoscan.theory.initialisation import Initialisation
 from thermoscan.theory.states import (
     NO_ENTROPY,
     Transition,
@@ -39,7 +40,7 @@ from thermoscan.theory.states import (
 )
 
 TENSOR_DIGESTS = "xxh3-128/tensors"
-"""Name of the digest of a file: xxh3-128 over the 16-byte digests of its tensors in the order of the file."""
+"""A file's digest: xxh3-128 over the 16-byte digests of its tensors, in the order of the file."""
 
 NO_BASE = "no base checkpoint was given"
 NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
@@ -48,12 +49,13 @@ NO_LAYER = "no layer was analysed"
 OVERFLOW = "out of the range of floating-point numbers"
 
 _ESTIMATED = (
-    "Work efficiency is estimated from the weights: pre-activations are taken as normal, with the gain and bias of the "
-    "norm that feeds the layer, or unit-energy inputs where none does. It was not measured on data."
+    "Work efficiency is estimated from the weights: pre-activations are taken as normal, with the "
+    "gain and bias of the norm that feeds the layer, or unit-energy inputs where none does. It was "
+    "not measured on data."
 )
 _UPPER_BITS = (
-    "Bits per parameter of 32- and 64-bit floats are an upper bound: the leading 16 bits are measured, the others "
-    "count in full unless they are all zero."
+    "Bits per parameter of 32- and 64-bit floats are an upper bound: the leading 16 bits are "
+    "measured, the others count in full unless they are all zero."
 )
 
 
@@ -61,7 +63,7 @@ class _Reasons(dict[str, str]):
     """Reasons for missing values, gathered while the values are looked at."""
 
     def value(self, name: str, value: float | None, reason: str) -> float | None:
-        """Returns `value` where it is a finite number, else None, for which `reason` (or overflow) is kept."""
+        """Returns a finite `value`; else None, for which `reason` (or overflow) is kept."""
         if value is not None and math.isfinite(value):
             return value
         self[name] = reason if value is None else OVERFLOW
@@ -162,19 +164,21 @@ def _summary(measurement: Measurement) -> Summary:
     if engine.type is None:
         reasons["engine_type"] = no_stage
     return Summary(
-        temperature=reasons.value("temperature", state and state.temperature, NO_LAYER),
+        temperature=reasons.value("temperature", state.temperature if state else None, NO_LAYER),
         reduced_temperature=reasons.value(
-            "reduced_temperature", state and state.reduced_temperature, NO_LAYER
+            "reduced_temperature", state.reduced_temperature if state else None, NO_LAYER
         ),
         transition_temperature=reasons.value(
-            "transition_temperature", first and first.temperature, _no_first(layers, first)
+            "transition_temperature", first.temperature if first else None, _no_first(layers, first)
         ),
         refresh_temperature=reasons.value(
             "refresh_temperature",
-            refresh and refresh.temperature,
-            (refresh and refresh.reason) or (NOT_IN_BASE if measurement.base else NO_BASE),
+            refresh.temperature if refresh else None,
+            (refresh.reason if refresh else None) or (NOT_IN_BASE if measurement.base else NO_BASE),
         ),
-        order=reasons.value("order", state and state.order, NO_LAYER if not layers else NO_ENTROPY),
+        order=reasons.value(
+            "order", state.order if state else None, NO_ENTROPY if layers else NO_LAYER
+        ),
         work_efficiency=reasons.value("work_efficiency", engine.efficiency, no_stage),
         engine_type=engine.type,
         engine_shares=dict(engine.shares),
@@ -242,26 +246,28 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         shape=layer.shape,
         dtype=found.tensor.dtype.label,
         parameters=tally.count,
-        temperature=reasons.value("temperature", state and state.temperature, NO_DEGREES),
+        temperature=reasons.value("temperature", state.temperature if state else None, NO_DEGREES),
         reduced_temperature=reasons.value(
-            "reduced_temperature", state and state.reduced_temperature, NO_DEGREES
+            "reduced_temperature", state.reduced_temperature if state else None, NO_DEGREES
         ),
         entropic_temperature=reasons.value(
-            "entropic_temperature", state and state.entropic_temperature, no_entropy
+            "entropic_temperature", state.entropic_temperature if state else None, no_entropy
         ),
-        entropy=reasons.value("entropy", tally.entropy and tally.entropy.value, no_entropy),
+        entropy=reasons.value(
+            "entropy", tally.entropy.value if tally.entropy else None, no_entropy
+        ),
         entropy_error=reasons.value(
-            "entropy_error", tally.entropy and tally.entropy.error, no_entropy
+            "entropy_error", tally.entropy.error if tally.entropy else None, no_entropy
         ),
-        order=reasons.value("order", state and state.order, no_entropy),
+        order=reasons.value("order", state.order if state else None, no_entropy),
         transition_temperature=reasons.value(
             "transition_temperature",
-            found.transition and found.transition.temperature,
+            found.transition.temperature if found.transition else None,
             _no_transition(found, no_entropy),
         ),
         refresh_temperature=reasons.value(
             "refresh_temperature",
-            found.refresh and found.refresh.temperature,
+            found.refresh.temperature if found.refresh else None,
             (found.refresh and found.refresh.reason)
             or (NOT_IN_BASE if measurement.base else NO_BASE),
         ),
@@ -272,14 +278,15 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         maximum=reasons.value("maximum", tally.moments.maximum if has_values else None, NO_DEGREES),
         kurtosis=reasons.value("kurtosis", tally.moments.kurtosis, "its entries do not vary"),
         non_finite=tally.nan + tally.infinite,
-        initialisation=initialisation
-        and InitialisationRecord(
-            initialisation.family, initialisation.variance, initialisation.source
-        ),
+        initialisation=_initialisation(initialisation),
         engine=engine,
         digest=found.digest,
         reasons=reasons,
     )
+
+
+def _initialisation(start: Initialisation | None) -> InitialisationRecord | None:
+    return InitialisationRecord(start.family, start.variance, start.source) if start else None
 
 
 def _no_transition(found: LayerMeasurement, no_entropy: str) -> str:
@@ -300,10 +307,10 @@ def _engine(found: LayerMeasurement) -> Engine | None:
     return Engine(
         activation=found.layer.activation,
         type=stage.type if stage else None,
-        heat=reasons.value("heat", stage and stage.heat, reason),
-        work=reasons.value("work", stage and stage.work, reason),
+        heat=reasons.value("heat", stage.heat if stage else None, reason),
+        work=reasons.value("work", stage.work if stage else None, reason),
         efficiency=reasons.value(
-            "efficiency", stage and stage.efficiency, reason or "it absorbs no heat"
+            "efficiency", stage.efficiency if stage else None, reason or "it absorbs no heat"
         ),
         estimated=True,
         reasons=reasons,

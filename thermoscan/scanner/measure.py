@@ -1,6 +1,7 @@
 """Measures a checkpoint: anatomy, one pass over the bytes, states, stages.
 
-Takes an opened checkpoint and options; gives a `Measurement`. Reads every byte of every tensor once.
+Takes an opened checkpoint and options; gives a `Measurement`. Reads every byte of every tensor
+once.
 """
 
 from __future__ import annotations
@@ -110,13 +111,13 @@ def _read(
 def _orders(
     checkpoint: Checkpoint, anatomy: Anatomy, weights: Mapping[str, geometry.Weights]
 ) -> list[stream.Order]:
-    """What to count in each stored tensor; those that are recorded only are hashed alone."""
+    """What to count in each stored tensor, in the order of the files; some are hashed only."""
     layers: dict[str, list[Layer]] = {}
     for layer in anatomy.layers:
         layers.setdefault(layer.tensor, []).append(layer)
     vectors = {each.tensor for each in anatomy.recorded}
     orders = []
-    for tensor in checkpoint.tensors:
+    for tensor in sorted(checkpoint.tensors, key=lambda each: (each.file, each.offset)):
         pieces: tuple[geometry.Piece, ...] = ()
         if tensor.name in layers:
             pieces = geometry.pieces_of(tensor, layers[tensor.name], weights)
@@ -127,7 +128,7 @@ def _orders(
 
 
 class _Finisher:
-    """Draws every figure of a layer from its tally as it arrives, so that sums per unit need not be kept."""
+    """Draws every figure of a layer from its tally as it arrives: sums per unit are not kept."""
 
     def __init__(
         self, anatomy: Anatomy, vectors: Vectors, before: Mapping[str, LayerMeasurement]
@@ -222,11 +223,12 @@ def state_of(layer: Layer, tally: Tally) -> LayerState | None:
 
 
 def first_transition(layer: Layer, tally: Tally, state: LayerState | None) -> Transition | None:
-    """Returns the transition from the layer's initialisation (Type I); None where either end is not known."""
+    """Returns the transition from initialisation (Type I); None where an end is not known."""
     start = layer.initialisation
     if start is None or state is None or tally.entropy is None:
         return None
-    # Under the hypothesis that nothing happened, the sample's second moment errs as the initialisation's would.
+    # Under the hypothesis that nothing happened, the sample's second moment errs as the
+    # initialisation's would.
     return transition(
         state.temperature,
         tally.entropy.value,
@@ -240,7 +242,7 @@ def first_transition(layer: Layer, tally: Tally, state: LayerState | None) -> Tr
 def refresh_transition(
     tally: Tally, state: LayerState | None, before: LayerMeasurement | None, digest: str
 ) -> Transition | None:
-    """Returns the transition from the base checkpoint's layer (Type II); None where either end is not known."""
+    """Returns the transition from the base's layer (Type II); None where an end is not known."""
     if before is None or before.state is None or before.tally.entropy is None:
         return None
     if state is None or tally.entropy is None:

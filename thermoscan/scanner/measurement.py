@@ -1,4 +1,4 @@
-"""What a scan measured of a checkpoint, as frozen values: what findings and the card are drawn from."""
+"""What a scan measured of a checkpoint: the values that findings and the card are drawn from."""
 
 from __future__ import annotations
 

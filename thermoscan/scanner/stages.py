@@ -1,8 +1,9 @@
-"""Estimates each layer's stage of the heat engine from its weights (theory section 4), without data.
+"""Estimates each layer's stage of the heat engine from its weights alone (theory section 4).
 
-A unit's pre-activation is taken as normal: its variance is ``Σ_i (w_ji γ_i)²`` and its mean ``Σ_i w_ji β_i + b_j``,
-with the gain γ and bias β of the norm that feeds the layer, or unit-energy inputs of zero mean where none does. A
-recurrent hidden matrix adds to the pre-activation of its input matrix.
+A unit's pre-activation is taken as normal: its variance is ``Σ_i (w_ji γ_i)²`` and its mean ``Σ_i
+w_ji β_i + b_j``, with the gain γ and bias β of the norm that feeds the layer, or unit-energy inputs
+of zero mean where none does. A recurrent hidden matrix adds to the pre-activation of its input
+matrix.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NOT_FINITE = "its weights give no finite pre-activation"
 
 @dataclass(frozen=True, slots=True)
 class PreActivation:
-    """Mean and variance of every unit's pre-activation, float64 ``(units,)``; None where a bias cannot be read."""
+    """Mean and variance of every unit's pre-activation, float64 ``(units,)``."""
 
     mean: FloatArray
     variance: FloatArray

@@ -1,4 +1,4 @@
-"""Reads, ahead of the pass, the vectors that a layer's figures need: gains and biases of norms, biases of layers.
+"""Reads the vectors that a layer's figures need ahead of the pass: gains and biases.
 
 The bytes are kept and served again when the pass comes by, so that every byte is still read once.
 """
@@ -22,7 +22,7 @@ LARGEST = 1 << 22
 
 
 class Vectors:
-    """Vectors by tensor name, read once each from a reader, and a reader that need not read them again."""
+    """Vectors by tensor name, and a reader of the checkpoint that does not read them again."""
 
     def __init__(self, tensors: Mapping[str, Tensor], reader: ByteReader) -> None:
         self._tensors = tensors
@@ -30,7 +30,7 @@ class Vectors:
         self._content: dict[tuple[str, int], bytes] = {}
 
     def values(self, name: str) -> FloatArray | None:
-        """Returns a vector as float64; None where it is no float vector of a sensible size, or not finite."""
+        """Returns a float vector as float64; None where it is none, too large, or not finite."""
         tensor = self._tensors.get(name)
         if tensor is None or not tensor.dtype.is_float or len(tensor.shape) != 1:
             return None

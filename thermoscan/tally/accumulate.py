@@ -1,7 +1,8 @@
 """What a pass accumulates for one piece, and how a chunk of bytes is added to it.
 
-An `Accumulator` holds the plain arrays that kernels write to. `visit` adds a chunk with the compiled kernels,
-`thermoscan.tally.reference.visit` does the same in numpy; both leave the same numbers behind.
+An `Accumulator` holds the plain arrays that kernels write to. `visit` adds a chunk with the
+compiled kernels, `thermoscan.tally.reference.visit` does the same in numpy; both leave the same
+numbers behind.
 """
 
 from __future__ import annotations

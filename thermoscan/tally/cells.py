@@ -1,17 +1,18 @@
 """Histogram cells: what a pattern of bits means as an interval of the real line.
 
-A tally counts elements per *code*: the bit pattern itself for 8- and 16-bit floats, the leading 16 bits of the float32
-value for wider ones. A code is sign and magnitude; magnitudes in order are values in order, 2^m of them per
-octave. This module turns counts per code into sorted cells with edges.
+A tally counts elements per *code*: the bit pattern itself for 8- and 16-bit floats, the leading 16
+bits of the float32 value for wider ones. A code is sign and magnitude; magnitudes in order are
+values in order, 2^m of them per octave. This module turns counts per code into sorted cells with
+edges.
 
-An 8- or 16-bit value is taken as rounded: its cell reaches half way to its neighbours. A wider one is cut
-off: its cell begins at the value that the leading bits spell.
+An 8- or 16-bit value is taken as rounded: its cell reaches half way to its neighbours. A wider one
+is cut off: its cell begins at the value that the leading bits spell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Grid:
     """The cells of one element type, by magnitude code.
 
     Attributes:
-        edges: float64 ``(magnitudes + 1,)``: magnitude code k covers ``edges[k]`` to ``edges[k + 1]``.
+        edges: float64 ``(magnitudes + 1,)``: magnitude code k covers ``edges[k]`` to ``edges[k +
+            1]``.
         values: float64 ``(magnitudes,)``: the value of each finite code.
         octave_bits: Codes per octave are two to this power.
         sign: The bit that marks a negative code.
@@ -36,7 +38,7 @@ class Grid:
     sign: int
 
 
-@lru_cache(maxsize=None)
+@cache
 def grid_of(dtype: DType) -> Grid:
     """Returns the cells of `dtype`, a float."""
     if dtype in (DType.F32, DType.F64):

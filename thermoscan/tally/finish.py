@@ -1,8 +1,10 @@
-"""From sums to a `Tally`: the parts of a piece are merged in order and every figure is drawn from them once."""
+"""From sums to a `Tally`: blocks of a piece are merged in order, then every figure is drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,13 +30,15 @@ from thermoscan.theory.entropy import (
     discrete_entropy,
 )
 
+T = TypeVar("T")
+
 _NEIGHBOURS = 8
 _BESIDE_ZERO = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """How many elements are NaN, infinite, or exact zeros; counted where patterns do not tell (32 and 64 bits)."""
+    """How many elements are NaN, infinite, or exact zeros."""
 
     nan: int
     infinite: int
@@ -137,7 +141,7 @@ def _no_entropy(cells: int) -> str:
 
 
 def _trailing_bits(dtype: DType, fits: tuple[str, ...]) -> float:
-    """Bits of a wide float that the leading 16 do not hold, counted in full unless they are known to be 0."""
+    """Bits of a wide float beyond the leading 16; in full unless they are known to be 0."""
     if dtype.itemsize < 4 or "BF16" in fits:
         return 0.0
     if dtype is DType.F32:
@@ -146,7 +150,7 @@ def _trailing_bits(dtype: DType, fits: tuple[str, ...]) -> float:
 
 
 def _atom(codes: Codes, zeros: int) -> int:
-    """The exact zeros that rounding does not explain: those beyond what the cells beside zero suggest."""
+    """The exact zeros beyond what the cells beside zero suggest: rounding does not make them."""
     beside = (np.abs(codes.signed) <= _BESIDE_ZERO) & (codes.signed != 0)
     width = codes.edges[1]
     density = float(codes.counts[beside].sum()) / (codes.edges[_BESIDE_ZERO + 1] - width)
@@ -155,7 +159,7 @@ def _atom(codes: Codes, zeros: int) -> int:
 
 
 def _entropy(codes: Codes, atom: int, moments: Moments, dtype: DType) -> Entropy | None:
-    """The entropy of the finite elements outside the atom, with the extremes where rounding allows them to be."""
+    """The entropy of the finite elements outside the atom."""
     signed, counts = codes.signed, codes.counts
     if atom:
         counts = counts - np.where(signed == 0, atom, 0)
@@ -263,7 +267,9 @@ def _merge_units(a: Units, b: Units) -> Units:
     return Units(a.energy + b.energy, add(a.gained, b.gained), add(a.shifted, b.shifted))
 
 
-def _pairwise(first, second, merge):  # type: ignore[no-untyped-def]
-    if first is None:
+def _pairwise(
+    first: tuple[T, ...] | None, second: tuple[T, ...] | None, merge: Callable[[T, T], T]
+) -> tuple[T, ...] | None:
+    if first is None or second is None:
         return None
     return tuple(merge(a, b) for a, b in zip(first, second, strict=True))

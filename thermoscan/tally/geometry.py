@@ -1,10 +1,11 @@
-"""How a layer's elements lie in memory: from a stored tensor and its layers to pieces that a kernel can walk.
+"""How a layer's elements lie in memory: cuts a stored tensor into pieces that a kernel can walk.
 
-A tensor's elements are read in *memory order*: the order of their addresses, which for a C-contiguous tensor is the
-logical order, and for another layout a permutation of the axes. A *piece* is a range of consecutive elements in
-that order, seen as ``(outer, units, post)``: units are the output units, and inputs are what lies inside
-(post) or outside (outer). A fused tensor whose parts are ranges of rows falls into one piece a part; where the parts
-interleave (columns), one piece has several segments.
+A tensor's elements are read in *memory order*: the order of their addresses, which for a
+C-contiguous tensor is the logical order, and for another layout a permutation of the axes. A
+*piece* is a range of consecutive elements in that order, seen as ``(outer, units, post)``: units
+are the output units, and inputs are what lies inside (post) or outside (outer). A fused tensor
+whose parts are ranges of rows falls into one piece a part; where the parts interleave (columns),
+one piece has several segments.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class InputWeights:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A range of a tensor's elements, in memory order, that belongs to one layer or to interleaved layers.
+    """A range of a tensor's elements, in memory order: one layer, or several interleaved ones.
 
     Attributes:
         start: First element, counted in memory order from the tensor's first.
@@ -82,8 +83,8 @@ def pieces_of(
 
     Args:
         tensor: The stored tensor.
-        layers: Its layers: disjoint ranges along one output axis, the same for each group, that together
-            cover the tensor.
+        layers: Its layers: disjoint ranges along one output axis, the same for each group, that
+            together cover the tensor.
         weights: Input weights by layer name; a layer that is missing has none.
 
     Returns:
@@ -134,7 +135,7 @@ def whole(tensor: Tensor) -> Piece:
 def _lay_out(
     weights: Weights | None, tensor: Tensor, inner: tuple[int, ...], at: int
 ) -> InputWeights | None:
-    """Spreads per-feature weights over the input axes; features run along the first logical input axis."""
+    """Spreads per-feature weights over the input axes; features run along the first of them."""
     if weights is None:
         return None
     features_axis = min(a for a in inner if a != inner[at])
@@ -145,5 +146,5 @@ def _lay_out(
     along = [tensor.shape[a] if a == features_axis else 1 for a in axes]
     gain, shift = (np.broadcast_to(w.reshape(along), shape).ravel() for w in weights)
     if math.prod(tensor.shape[a] for a in inner[at + 1 :]) == 1 and not by_outer:
-        by_outer = True  # one input per unit: the kernel walks across units, whose single input is outer index 0
+        by_outer = True  # one input per unit: kernels then walk across units, whose input is outer
     return InputWeights(gain=gain, shift=shift, by_outer=by_outer)

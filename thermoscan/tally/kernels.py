@@ -1,37 +1,38 @@
 """The tally's inner loops, one per element type, in the subset of Python that numba compiles.
 
-A kernel visits a chunk of consecutive elements once. The chunk is a slice, from flat position `start` on, of a
-C-ordered array ``(outer, units, post)``, so ``unit = position // post % units``. Elements of one unit that lie
-side by side form a *run*. With ``post == 1`` units lie side by side instead (a transposed matrix), and a run crosses
-several units, which all share one input. A *segment* is a range of units with a histogram and moments of its
-own (one part of a fused tensor). A *span* is a stretch of one segment, short enough to stay in the first-level
-cache while it is counted into the histogram and then, run by run, summed into its units' energies.
+A kernel visits a chunk of consecutive elements once. The chunk is a slice, from flat position
+`start` on, of a C-ordered array ``(outer, units, post)``, so ``unit = position // post % units``.
+Elements of one unit that lie side by side form a *run*. With ``post == 1`` units lie side by side
+instead (a transposed matrix), and a run crosses several units, which all share one input. A
+*segment* is a range of units with a histogram and moments of its own (one part of a fused tensor).
+A *span* is a stretch of one segment, short enough to stay in the first-level cache while it is
+counted into the histogram and then, run by run, summed into its units' energies.
 
 Arguments of every kernel, as raw pointers and 64-bit integers:
 
-=================  ==========================================================================================
+=================  ===============================================================================
 data, n            the chunk: n elements
 start, units, post the geometry above
 bounds, segments   segment k is the units ``bounds[k] .. bounds[k + 1]``
-hist               uint32 ``(segments + 1, 65536)``: elements per pattern (16-bit), per pair of patterns (8-bit;
-                   the odd last element of a span goes to the last row, from 256 times the segment on), or per leading
-                   16 bits of the float32 value (32- and 64-bit)
-moments            float64 ``(segments, 12)``, columns as in `thermoscan.tally.record.Column`; written by the 32- and
-                   64-bit kernels only, the others' moments follow from hist
+hist               uint32 ``(segments + 1, 65536)``: elements per pattern (16-bit), per pair of
+                   patterns (8-bit; the odd last element of a span goes to the last row, from 256
+                   times the segment on), or per leading 16 bits of the float32 value (32, 64-bit)
+moments            float64 ``(segments, 12)``, columns as in `thermoscan.tally.record.Column`;
+                   32- and 64-bit only, the others' moments follow from the histogram
 energy             float64 ``(units,)``: sum of squares
-gain, shift        float32 input weights: per position in `post` (mode 1) or per `outer` index (mode 2); mode 0: none
+gain, shift        float32 input weights: per position in `post` (mode 1), or per `outer` index
+                   (mode 2); mode 0: none
 gained, shifted    float64 ``(units,)``: sum of ``(w·gain)²`` and of ``w·shift``
-=================  ==========================================================================================
+=================  ===============================================================================
 
-Non-finite elements are counted and left out of every sum: a span that holds one, or a value whose square leaves
-float32, takes the exact path element by element.
+Non-finite elements are counted and left out of every sum: a span that holds one, or a value whose
+square leaves float32, takes the exact path element by element.
 
 Only `thermoscan.tally.native` imports this module, to compile it; nothing here runs as Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ def _compile(element: Any, value: Any, finite: Any, observe: Any, accumulator: A
         element: The unsigned integer type of an element's bits.
         value: Bits to value, as `accumulator`'s type.
         finite: Bits to whether the value is finite.
-        observe: Counts a span into its histogram and moments; says whether all of it is finite and within the range that
-            `accumulator` sums well.
+        observe: Counts a span into its histogram and moments; says whether all of it is finite and
+            within the range that `accumulator` sums well.
         accumulator: float32 or float64: the type in which a run is summed.
     """
 
@@ -145,7 +146,7 @@ def _compile(element: Any, value: Any, finite: Any, observe: Any, accumulator: A
             while unit >= edges[segment + 1]:
                 segment += 1
             ahead = (edges[segment + 1] - unit) * post - position % post
-            end = i + min(min(ahead, n - i), SPAN)
+            end = i + min(ahead, n - i, SPAN)
             odd = counts[segments][256 * segment :]
             plain = observe(elements[i:end], counts[segment], odd, columns[segment])
             while i < end:
@@ -195,8 +196,8 @@ def _signature(element: Any) -> Any:
 def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int) -> Any:
     """The kernel of an 8- or 16-bit float.
 
-    Its magnitude bits, moved up by `raise_by`, are a float32 that times `scale` is the magnitude, subnormals
-    included; magnitudes from `special` on are not finite.
+    Its magnitude bits, moved up by `raise_by`, are a float32 that times `scale` is the magnitude,
+    subnormals included; magnitudes from `special` on are not finite.
     """
     sign = 1 << (width - 1)
     magnitude = sign - 1
@@ -220,7 +221,7 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
         for k in range(run.size):
             peak = max(peak, uint32(run[k] & magnitude))
         size = float32(uint32(peak << uint32(raise_by)).view(float32) * factor).view(uint32)
-        return peak < special and _SMALL <= size and size < _LARGE
+        return peak < special and _SMALL <= size < _LARGE
 
     @_function
     def observe_patterns(run: Any, hist: Any, odd: Any, moments: Any) -> bool:
@@ -241,7 +242,7 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
 
 
 def _wide(element: Any, signed: Any, floating: Any, exponent: int, cell: Any) -> Any:
-    """The kernel of a 32- or 64-bit float; `exponent` is the bit pattern of infinity, `cell` bits to cell."""
+    """The kernel of a 32- or 64-bit float; `exponent` is the pattern of infinity."""
     top = 8 * np.dtype(element).itemsize - 1
     flip = (1 << top) - 1
     lowest = -exponent
@@ -342,7 +343,7 @@ def _cell64(bits: Any) -> Any:
 
 
 def build(label: str) -> Any:
-    """Compiles the kernel of the element type with this label: a numba dispatcher. Takes seconds."""
+    """Compiles the kernel of an element type by its label: a numba dispatcher. Takes seconds."""
     if label == "BF16":
         return _narrow(uint16, 16, 16, 1.0, 0x7F80)
     if label == "F16":

@@ -8,12 +8,14 @@ import numpy as np
 
 from thermoscan.checkpoint import ByteReader, Tensor
 from thermoscan.tally.geometry import memory_axes
+from thermoscan.theory.entropy import IntArray
 
 _WORTH_A_SPAN = 8
+_SPARE_BYTES = 1 << 16
 
 
 def read_elements(reader: ByteReader, tensor: Tensor, first: int, buffer: memoryview) -> None:
-    """Fills `buffer` with the tensor's bytes from byte `first` on, counted in memory order without gaps.
+    """Fills `buffer` with the tensor's bytes from byte `first` on, in memory order, gaps left out.
 
     Raises:
         ChangedError: The file is shorter than it was, or is not the same file any more.
@@ -28,20 +30,17 @@ def read_elements(reader: ByteReader, tensor: Tensor, first: int, buffer: memory
     places = _run_places(tensor, runs, run)
     skip, keep = begin - runs[0] * run, end - begin
     span = int(places[-1] + run - places[0]) * itemsize
-    if span <= _WORTH_A_SPAN * len(buffer) + READ_AHEAD:
+    if span <= _WORTH_A_SPAN * len(buffer) + _SPARE_BYTES:
         stored = np.empty(span, np.uint8)
-        reader.readinto(tensor.file, tensor.offset + int(places[0]) * itemsize, memoryview(stored))
+        reader.readinto(tensor.file, tensor.offset + int(places[0]) * itemsize, stored.data)
         elements = stored.reshape(-1, itemsize)
         gathered = elements[(places - places[0])[:, None] + np.arange(run)].reshape(-1, itemsize)
     else:
         gathered = np.empty((len(runs) * run, itemsize), np.uint8)
         for index, place in enumerate(places):
             target = gathered[index * run : (index + 1) * run].reshape(-1)
-            reader.readinto(tensor.file, tensor.offset + int(place) * itemsize, memoryview(target))
+            reader.readinto(tensor.file, tensor.offset + int(place) * itemsize, target.data)
     np.frombuffer(buffer, np.uint8)[:] = gathered[skip : skip + keep].reshape(-1)
-
-
-READ_AHEAD = 1 << 16
 
 
 def _run_elements(tensor: Tensor) -> int:
@@ -58,7 +57,7 @@ def _run_elements(tensor: Tensor) -> int:
     return run
 
 
-def _run_places(tensor: Tensor, runs: np.ndarray, run: int) -> np.ndarray:  # type: ignore[type-arg]
+def _run_places(tensor: Tensor, runs: IntArray, run: int) -> IntArray:
     """The element offset at which each run begins, relative to the tensor's first element."""
     strides = tensor.strides or ()
     axes = memory_axes(tensor)

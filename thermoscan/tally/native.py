@@ -1,12 +1,13 @@
-"""Compiled kernels without the compiler: numba makes them once, llvmlite loads them in milliseconds ever after.
+"""Compiled kernels without the compiler: numba makes them once, llvmlite loads them ever after.
 
-Importing numba and unpacking its own cache takes three quarters of a second and 150 MB in every process; the object
-code alone loads in a tenth of that. So the first use of a kernel on a machine compiles it and keeps the object
-code; later processes never import numba.
+Importing numba and unpacking its own cache takes three quarters of a second and 150 MB in every
+process; the object code alone loads in a tenth of that. So the first use of a kernel on a machine
+compiles it and keeps the object code; later processes never import numba.
 
-The cache is ``$XDG_CACHE_HOME/thermoscan`` (or ``~/.cache/thermoscan``; ``THERMOSCAN_CACHE`` overrides both). A file's
-name is a digest of all that its content follows from: the kernels' source, the versions of numba and llvmlite, and
-the processor. A cache that cannot be written costs time, not correctness.
+The cache is ``$XDG_CACHE_HOME/thermoscan`` (or ``~/.cache/thermoscan``; ``THERMOSCAN_CACHE``
+overrides both). A file's name is a digest of all that its content follows from: the kernels'
+source, the versions of numba and llvmlite, and the processor. A cache that cannot be written costs
+time, not correctness.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ Kernel = Callable[..., None]
 _DIGEST_BYTES = 16
 _POINTER = ctypes.c_void_p
 _INTEGER = ctypes.c_int64
-# numba's calling convention: where to put the result and the exception, then the arguments as they are.
+# numba's calling convention: where to put the result and the exception, then the arguments as they
+# are.
 _PROTOTYPE = ctypes.CFUNCTYPE(
     ctypes.c_int32,
     _POINTER, _POINTER,
@@ -60,7 +62,7 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "thermoscan"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kernel(label: str) -> Kernel:
     llvm = _llvm()
     path = cache_folder() / f"{label}-{_fingerprint(llvm)}.o"

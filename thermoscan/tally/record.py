@@ -1,4 +1,4 @@
-"""What one pass over a layer's bytes yields, as frozen values. Elementwise figures leave non-finite values out."""
+"""What one pass over a layer's bytes yields. Elementwise figures leave non-finite values out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Column(IntEnum):
-    """Columns of the moments that a kernel accumulates for a 32- or 64-bit float, relative to a pivot."""
+    """Columns of the moments that a kernel of a 32- or 64-bit float accumulates about a pivot."""
 
     COUNT = 0
     PIVOT = 1
@@ -72,13 +72,13 @@ class Moments:
 
     @property
     def kurtosis(self) -> float | None:
-        """Central fourth moment over squared variance (3 for a Gaussian); None where nothing varies."""
+        """Central fourth moment over squared variance, 3 for a Gaussian; None without spread."""
         if not self.count or self.m2 <= 0:
             return None
         return self.count * self.m4 / self.m2**2
 
     def merge(self, other: Moments) -> Moments:
-        """Returns the moments of both parts together (Pébay, SAND2008-6212, equations 2.1 to 2.6)."""
+        """Returns the moments of both parts together (Pébay, SAND2008-6212, eq. 2.1 to 2.6)."""
         if not other.count:
             return self
         if not self.count:
@@ -120,7 +120,8 @@ class Units:
 
     Attributes:
         energy: ``Σ_i w_ji²``.
-        gained: ``Σ_i (w_ji γ_i)²`` with the gain of the norm that feeds the layer; None where there is no norm.
+        gained: ``Σ_i (w_ji γ_i)²`` with the gain of the norm that feeds the layer; None where there
+            is no norm.
         shifted: ``Σ_i w_ji β_i`` with that norm's bias; None where there is no norm.
     """
 
@@ -138,11 +139,13 @@ class Tally:
         nan: Elements that are NaN.
         infinite: Elements that are plus or minus infinity.
         zeros: Elements stored as exact zeros.
-        atom: The part of `zeros` that the element type's spacing does not explain: a sparse layer's holes.
+        atom: The part of `zeros` that the element type's spacing does not explain: a sparse layer's
+            holes.
         moments: Of the finite elements, zeros included.
-        entropy: Of the finite elements that are not in the atom; None where `entropy_reason` says why.
-        bits: Discrete entropy in bits per parameter; for 32- and 64-bit floats an upper bound, whose trailing
-            bits count in full.
+        entropy: Of the finite elements that are not in the atom; None where `entropy_reason` says
+            why.
+        bits: Discrete entropy in bits per parameter; for 32- and 64-bit floats an upper bound,
+            whose trailing bits count in full.
         levels: Number of distinct values, where it was counted; None where there are many.
         at_extremes: Elements in the two outermost cells.
         near_extremes: Expected number there, from the cells beside them.

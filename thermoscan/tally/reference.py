@@ -14,20 +14,22 @@ _LARGEST_CELL = 3.0e38
 
 
 def values(bits: Bits, dtype: DType) -> FloatArray:
-    """Returns the values that `bits` spell, float64; NaN and infinities where they are not finite."""
+    """Returns the values that `bits` spell as float64, NaN and infinities included."""
     with np.errstate(invalid="ignore"):  # signalling NaN
         if dtype in (DType.F32, DType.F64):
             return bits.view(np.float32 if dtype is DType.F32 else np.float64).astype(np.float64)
         if dtype is DType.F16:
             return bits.view(np.float16).astype(np.float64)
         if dtype is DType.BF16:
-            return (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+            wide = bits.astype(np.uint32) << np.uint32(16)
+            return wide.view(np.float32).astype(np.float64)
     table = np.full(128, np.nan)
     finite = magnitudes(dtype)
     table[: len(finite)] = finite
     if dtype is DType.F8_E5M2:
         table[len(finite)] = np.inf
-    return np.where(bits >= 0x80, -1.0, 1.0) * table[bits & 0x7F]
+    signed: FloatArray = np.where(bits >= 0x80, -1.0, 1.0) * table[bits & 0x7F]
+    return signed
 
 
 def visit(into: Accumulator, bits: Bits, start: int) -> None:

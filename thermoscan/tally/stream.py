@@ -1,8 +1,8 @@
-"""One streaming pass over a checkpoint's bytes: every byte is read once, hashed once and counted once.
+"""One streaming pass over a checkpoint: every byte is read once, hashed once, counted once.
 
-Work is cut into jobs of at most `JOB_BYTES`: a block of a large tensor or several small tensors. Workers read by offset into
-a buffer of their own and let go of Python while they count. Results come back in order through a bounded window,
-so memory does not grow with the checkpoint.
+Work is cut into jobs of at most `JOB_BYTES`: a block of a large tensor or several small tensors.
+Workers read by offset into a buffer of their own and let go of Python while they count. Results
+come back in order through a bounded window, so memory does not grow with the checkpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Reading:
 
     Attributes:
         tensor: The tensor.
-        digest: xxh3-128 of its bytes in memory order; of the digests of its blocks of `JOB_BYTES` where it has several.
+        digest: xxh3-128 of its bytes in memory order; of the digests of its blocks of `JOB_BYTES`
+            where it has several.
         tallies: By layer name.
     """
 

@@ -1,5 +1,6 @@
-"""Whether wide values would fit a narrower type, and how few distinct values there are: looked for only as long as
-it can still be true, which for ordinary weights is the first few hundred elements.
+"""Whether wide values would fit a narrower type, and how few distinct values there are.
+
+Looked for only as long as it can still be true: for ordinary weights, a few hundred elements.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""Differential entropy from a histogram in log-spaced cells (theory section 6), and discrete entropy in bits.
+"""Differential and discrete entropy from a histogram in log-spaced cells (theory section 6).
 
-Takes counts per signed magnitude code and the edges of the codes; gives `Entropy` values. Knows nothing of files or
-element types.
+Takes counts per signed magnitude code and the edges of the codes; gives `Entropy` values. Knows
+nothing of files or element types.
 
-The estimator is ``s = -Σ p ln(p/Δ) + (K-1)/2n`` with Miller and Madow's correction for K occupied cells. Cells are
-``2^b`` to an octave and sign, and b is chosen for every octave from its own count: as fine as leaves `_PER_CELL`
-elements to a cell. So a spread that is small against its mean gets the finest cells there are, and a thin tail
-or the octaves next to zero get one cell each, where the correction still holds. The outermost cells
-end where the observed values end.
+The estimator is ``s = -Σ p ln(p/Δ) + (K-1)/2n`` with Miller and Madow's correction for K occupied
+cells. Cells are ``2^b`` to an octave and sign, and b is chosen for every octave from its own count:
+as fine as leaves `_PER_CELL` elements to a cell. So a spread that is small against its mean gets
+the finest cells there are, and a thin tail or the octaves next to zero get one cell each, where the
+correction still holds. The outermost cells end where the observed values end.
 
-The error is the sampling error ``sqrt(Var(ln p/Δ) / n)`` and a third of the change that halving every octave's cells
-makes: the bias of cells of width Δ goes with Δ², so that third is what is left of it.
+The error is the sampling error ``sqrt(Var(ln p/Δ) / n)`` and a third of the change that halving
+every octave's cells makes: the bias of cells of width Δ goes with Δ², so that third is what is left
+of it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PER_CELL = 32
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """An estimate of differential entropy: the value and its standard error, in nats per parameter."""
+    """An estimate of differential entropy: value and standard error, nats per parameter."""
 
     value: float
     error: float
@@ -41,7 +42,8 @@ class Codes:
     """A histogram by signed magnitude code.
 
     Attributes:
-        signed: int64 ``(cells,)``, rising: the sign times the magnitude code; 0 is the cell around zero.
+        signed: int64 ``(cells,)``, rising: the sign times the magnitude code; 0 is the cell around
+            zero.
         counts: int64 ``(cells,)``: elements per code, none of them 0.
         edges: float64: magnitude code k covers ``edges[k]`` to ``edges[k + 1]``.
         octave_bits: Codes per octave are two to this power.
@@ -75,8 +77,8 @@ def differential_entropy(codes: Codes, minimum: float, maximum: float) -> Entrop
         maximum: The upper end of the observed values.
 
     Returns:
-        The estimate; None where fewer than `MINIMUM_CELLS` codes are occupied, so that nothing is known of the
-        distribution within them.
+        The estimate; None where fewer than `MINIMUM_CELLS` codes are occupied, so that nothing is
+        known of the distribution within them.
     """
     if len(codes.signed) < MINIMUM_CELLS:
         return None
