@@ -39,5 +39,23 @@ lint: .venv/dev  ## Linters and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-clean:           ## Removes the environment
-	rm -rf .venv
+bench: .venv/dev .venv/checkpoints $(if $(RIVALS),rivals)  ## Measures speed, writes docs/benchmarks.md (RIVALS=1: other tools too)
+	$(BIN)/python -m benchmarks
+
+# The other tools that a scan is compared with, each at the version and in the environment of its own.
+.PHONY: bench-rivals rivals
+bench-rivals: .venv/dev .venv/checkpoints rivals
+	$(BIN)/python -m benchmarks rivals
+
+rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
+
+.venv-rivals/%: constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet '$(notdir $(@D))==$(@F)' torch --constraint constraints.txt
+	@touch $@
+
+schema: .venv/dev  ## Regenerates the JSON schema of the card
+	$(BIN)/python -m thermoscan.card_schema
+
+clean:           ## Removes the environments
+	rm -rf .venv .venv-rivals
