@@ -14,7 +14,7 @@
 `dissect` is the whole road; the values it gives are in `thermoscan.anatomy.model`.
 """
 
-from thermoscan.anatomy.dissect import Assumptions, dissect
+from thermoscan.anatomy.dissection import Assumptions, dissect
 from thermoscan.anatomy.model import Anatomy, Layer, NotAnalysed, Recorded, Role
 
 __all__ = ["Anatomy", "Assumptions", "Layer", "NotAnalysed", "Recorded", "Role", "dissect"]

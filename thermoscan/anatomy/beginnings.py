@@ -9,38 +9,17 @@ assumption: `torch.nn.Linear` and convolutions U(±1/√fan_in), recurrent layer
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from thermoscan.anatomy.draft import Draft
 from thermoscan.anatomy.families import TRUNCATED_AT, Family
 from thermoscan.anatomy.model import Role
 from thermoscan.anatomy.names import Place
 from thermoscan.anatomy.rules import ADAPTER_PREFIX
-from thermoscan.checkpoint import Tensor
 from thermoscan.theory.initialisation import Initialisation, from_rule, normal, truncated_normal
 
 #: What is known of a weight's start: the distribution, or None and the reason.
 Start = tuple[Initialisation | None, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """What the start of a weight may depend on.
-
-    Attributes:
-        tensor: The stored tensor.
-        place: Where it sits.
-        role: What it does.
-        fan_in: Inputs that sum into one output.
-        fan_out: Outputs that one input reaches.
-        hidden: Width of the recurrent state, 0 for a weight that is not recurrent.
-    """
-
-    tensor: Tensor
-    place: Place
-    role: Role
-    fan_in: int
-    fan_out: int
-    hidden: int = 0
 
 
 class Beginnings:
@@ -64,21 +43,27 @@ class Beginnings:
         """Whether torch's defaults are taken without anybody saying so."""
         return self._plain and self._stated is None
 
-    def of(self, weight: Weight) -> Start:
-        """Returns how a weight was drawn, or None and why that is not known."""
+    def of(self, draft: Draft, fan_in: int, fan_out: int) -> Start:
+        """Returns how a weight was drawn, or None and why that is not known.
+
+        Args:
+            draft: The draft.
+            fan_in: Inputs that sum into one output.
+            fan_out: Outputs that one input reaches.
+        """
         if isinstance(self._stated, Initialisation):
             return self._stated, None
         if self._stated is not None:
-            return self._by_rule(self._stated, "given by the user", weight)
-        if weight.place.word.startswith(ADAPTER_PREFIX):
+            return self._by_rule(self._stated, "given by the user", draft, fan_in, fan_out)
+        if draft.place.kind.word.startswith(ADAPTER_PREFIX):
             return None, "an adapter's factors start by rules of their own"
         if self._family.model_type is not None:
-            return self._by_convention(weight.place)
+            return self._by_convention(draft.place)
         if not self._plain:
             return None, "no configuration, and the names are not those of a plain torch model"
-        if weight.place.bare and not weight.hidden:
+        if draft.place.kind.bare and draft.recurrence is None:
             return None, "a parameter outside the modules of torch.nn has no default start"
-        return self._by_rule("torch", "torch.nn's default, assumed", weight)
+        return self._by_rule("torch", "torch.nn's default, assumed", draft, fan_in, fan_out)
 
     def _by_convention(self, place: Place) -> Start:
         """The general rule of `transformers` with the exceptions of the family's convention."""
@@ -87,10 +72,10 @@ class Beginnings:
             return None, "how transformers starts this model type is not known here"
         if family.std is None:
             return None, "the configuration's initializer_range is not a usable number"
-        truncated = place.word in family.convention.truncated_words
-        if place.bare and not truncated and "experts" not in place.words:
+        truncated = place.kind.word in family.convention.truncated_words
+        if place.kind.bare and not truncated and "experts" not in place.kind.words:
             return None, "a parameter that the model's own code starts"
-        residual = place.word in family.convention.residual_words
+        residual = place.kind.word in family.convention.residual_words
         key = (truncated, residual)
         if key not in self._cache:
             self._cache[key] = self._normal(family.std, truncated, residual)
@@ -107,17 +92,16 @@ class Beginnings:
             return normal(std / math.sqrt(2 * layers), f"{source}, divided by √(2·{layers})"), None
         return normal(std, source), None
 
-    def _by_rule(self, rule: str, source: str, weight: Weight) -> Start:
-        fan_in, fan_out = weight.fan_in, weight.fan_out
-        if weight.role is Role.EMBEDDING:
+    def _by_rule(self, rule: str, source: str, draft: Draft, fan_in: int, fan_out: int) -> Start:
+        if draft.role is Role.EMBEDDING:
             if rule == "torch":
                 return normal(1.0, source), None
-            fan_in, fan_out = weight.tensor.shape[-1], weight.tensor.shape[-2]
-        elif rule == "torch" and weight.hidden:
-            fan_in = weight.hidden
-        elif rule == "torch" and weight.role is Role.CONVOLUTION:
+            fan_in, fan_out = draft.tensor.shape[-1], draft.tensor.shape[-2]
+        elif rule == "torch" and draft.recurrence:
+            fan_in = draft.recurrence.hidden
+        elif rule == "torch" and draft.role is Role.CONVOLUTION:
             # torch counts along the stored axes, also for a transposed convolution
-            fan_in = math.prod(weight.tensor.shape[1:])
+            fan_in = math.prod(draft.tensor.shape[1:])
         key = (rule, fan_in, fan_out)
         if key not in self._cache:
             self._cache[key] = replace(from_rule(rule, fan_in, fan_out), source=source), None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from thermoscan.anatomy.beginnings import Beginnings, Weight
+from thermoscan.anatomy.beginnings import Beginnings
 from thermoscan.anatomy.census import Census
 from thermoscan.anatomy.draft import Draft
 from thermoscan.anatomy.families import Family
@@ -40,18 +40,19 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
     outputs = tensor.shape[axis]
     inputs = tensor.size // outputs // (divided.groups or 1)
     fan_in = 1 if draft.role is Role.EMBEDDING else inputs
-    start, reason = known.beginnings.of(_weight(draft, fan_in, outputs))
+    receptive = math.prod(tensor.shape[2:]) if draft.role is Role.CONVOLUTION else 1
+    start, reason = known.beginnings.of(draft, fan_in, outputs * receptive)
     bias = _bias(draft, outputs, known.census)
     norm = known.norms.feeding(draft.place, draft.role, inputs)
     index = draft.recurrence.layer if draft.recurrence else None
     depth = draft.place.depth if draft.place.depth is not None else index
     several = len(divided.parts) > 1
-    # outputs are the same for every group: what follows the parts is found once
     fired = [_firing(draft, part, several, known) for part in divided.parts]
+    slots = [BiasSlice(bias, p.start, p.stop) if bias else None for p in divided.parts]
     built = []
     for group in (None,) if divided.groups is None else range(divided.groups):
         stem = tensor.name if group is None else f"{tensor.name}[{group}]"
-        for part, firing in zip(divided.parts, fired, strict=True):
+        for part, firing, slot in zip(divided.parts, fired, slots, strict=True):
             built.append(
                 Layer(
                     name=f"{stem}[{part.label}]" if part.label else stem,
@@ -69,7 +70,7 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
                     engine=firing.engine,
                     joins=_joins(draft, part),
                     norm=norm,
-                    bias=BiasSlice(bias, part.start, part.stop) if bias else None,
+                    bias=slot,
                     initialisation=start,
                     initialisation_reason=reason,
                 )
@@ -77,22 +78,16 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
     return built
 
 
-def _weight(draft: Draft, fan_in: int, outputs: int) -> Weight:
-    convolution = draft.role is Role.CONVOLUTION
-    receptive = math.prod(draft.tensor.shape[2:]) if convolution else 1
-    hidden = draft.recurrence.hidden if draft.recurrence else 0
-    return Weight(draft.tensor, draft.place, draft.role, fan_in, outputs * receptive, hidden)
-
-
 def _firing(draft: Draft, part: Part, several: bool, known: Knowledge) -> Firing:
     """What follows one part of a weight."""
     if draft.recurrence is not None:
         return _gate_firing(draft.recurrence, part)
-    if part.role is Role.UP and not several:
-        unsplit = draft.fused or is_fused_gate(draft.tensor, draft.place, known.census)
-        if unsplit and not is_gated(draft.place, known.census):
-            return Firings.of_fused_gate()
+    if part.role is not Role.UP:
+        return known.firings.of(draft.place, part.role, gated=False)
     gated = several or is_gated(draft.place, known.census)
+    unsplit = draft.fused or is_fused_gate(draft.tensor, draft.place, known.census)
+    if unsplit and not gated:
+        return Firings.of_fused_gate()
     return known.firings.of(draft.place, part.role, gated)
 
 

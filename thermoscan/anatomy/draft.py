@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from thermoscan.anatomy.model import Role
 from thermoscan.anatomy.names import Place
@@ -10,8 +10,7 @@ from thermoscan.anatomy.recurrent import Recurrence
 from thermoscan.checkpoint import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A weight with its role.
 
     Attributes:

@@ -72,10 +72,10 @@ class Firings:
             return self._hidden
         if role is Role.ROUTER:
             return _ROUTER
-        ending = place.words[-2:]
+        ending = place.kind.words[-2:]
         if ending in _PATCHES:
             return _IDENTITY
-        if ending in _HIDDEN or place.word == "vocab_transform":
+        if ending in _HIDDEN or place.kind.word == "vocab_transform":
             return self._hidden
         return self._pooler if ending == ("pooler", "dense") else self._elsewhere
 

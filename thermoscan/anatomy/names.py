@@ -1,15 +1,52 @@
 """Reads the path that is in a tensor's name: which module, which parameter, which block.
 
 Takes any string; gives a `Place`. Refuses nothing: a name without structure is a place without
-structure.
+structure. Names that differ in their indices alone share a `Kind`, so that a checkpoint of many
+blocks is read once for each kind of tensor and not once for each tensor.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from thermoscan.anatomy.rules import Rule, feeds_forward, is_fixed_basis, is_norm_word, rule_of
+
 _PARAMETERS = frozenset({"weight", "bias", "kernel", "gamma", "beta"})
-_LONGEST_INDEX = 9
+_INDEX = re.compile(r"(?:^|(?<=\.))[0-9]{1,9}(?=\.|\Z)")
+_MARK = "\0"
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """What a name says apart from its indices.
+
+    Attributes:
+        leaf: The last part of the name.
+        bare: True where the last part is a name of its own instead of ``weight`` or ``bias``.
+        words: The parts of the module's path in lower case, without indices.
+        numbered: True where the module's last part is an index, as in a sequential container.
+        word: The last of the words: what the module calls this weight; "" where there is none.
+        rule: What the words mean as the path of a weight, None where they mean nothing.
+        is_norm: True where the module is a normalisation.
+        is_bias: True where the parameter is a bias.
+        is_fixed: True where it is part of a fixed basis, such as a Fourier transform's.
+        in_experts: True where the path runs through experts.
+        in_feed_forward: True where it runs through a feed-forward block or experts.
+    """
+
+    leaf: str
+    bare: bool
+    words: tuple[str, ...]
+    numbered: bool
+    word: str
+    rule: Rule | None
+    is_norm: bool
+    is_bias: bool
+    is_fixed: bool
+    in_experts: bool
+    in_feed_forward: bool
 
 
 class Place(NamedTuple):
@@ -17,30 +54,18 @@ class Place(NamedTuple):
 
     Attributes:
         name: The whole name.
-        module: The path of the module that owns the parameter; the name itself, less a trailing
-            ``_weight`` or ``_bias``, for a parameter that a module holds directly
-            (``experts.gate_up_proj``).
-        leaf: The last part of the name.
-        bare: True where the last part is a name of its own instead of ``weight`` or ``bias``.
-        words: The parts of `module` in lower case, without indices.
-        numbered: True where the module's last part is an index, as in a sequential container.
+        module: The path of the module that owns the parameter; for a bare parameter, the name
+            itself less a trailing ``_weight`` or ``_bias`` (``experts.gate_up_proj``).
+        kind: What the name says apart from its indices.
         blocks: The path up to the first index (``model.layers``), "" where there is none.
         depth: The first index, None where there is none.
     """
 
     name: str
     module: str
-    leaf: str
-    bare: bool
-    words: tuple[str, ...]
-    numbered: bool
+    kind: Kind
     blocks: str
     depth: int | None
-
-    @property
-    def word(self) -> str:
-        """The last word: what the module calls this weight."""
-        return self.words[-1] if self.words else ""
 
     @property
     def parent(self) -> str:
@@ -48,49 +73,75 @@ class Place(NamedTuple):
         return self.module.rpartition(".")[0]
 
     @property
+    def own_word(self) -> str:
+        """The last part of the module's path as it is written."""
+        return self.module.rpartition(".")[2]
+
+    @property
     def block(self) -> str:
         """The path of the block it belongs to (``model.layers.3``), "" where there is none."""
         return "" if self.depth is None else joined(self.blocks, str(self.depth))
+
+    @property
+    def suffix(self) -> str:
+        """What follows the module's path in the name: ``.weight``, ``_weight`` or nothing."""
+        return self.name[len(self.module) :]
 
     def sibling(self, word: str) -> str:
         """The path of the module called `word` beside this one."""
         return joined(self.parent, word)
 
 
-def joined(*parts: str) -> str:
-    """The path of `parts`, empty ones left out.
+def joined(first: str, second: str) -> str:
+    """The path of `second` inside `first`, which may be empty.
 
-    >>> joined("", "encoder", "layer")
-    'encoder.layer'
+    >>> joined("", "layer"), joined("encoder", "layer")
+    ('layer', 'encoder.layer')
     """
-    return ".".join(part for part in parts if part)
+    return f"{first}.{second}" if first else second
 
 
-def place_of(name: str) -> Place:
-    """Takes a tensor's name apart.
+def place_of(name: str, kinds: dict[str, Kind]) -> Place:
+    """Takes a tensor's name apart; `kinds` remembers the kinds of names seen so far.
 
-    >>> place = place_of("bert.encoder.layer.3.attention.self.query.weight")
-    >>> place.words, place.depth, place.block
+    >>> place = place_of("bert.encoder.layer.3.attention.self.query.weight", {})
+    >>> place.kind.words, place.depth, place.block
     (('bert', 'encoder', 'layer', 'attention', 'self', 'query'), 3, 'bert.encoder.layer.3')
     """
-    module, _, leaf = name.rpartition(".")
-    bare = leaf not in _PARAMETERS
+    first = _INDEX.search(name)
+    key = name.replace(_MARK, " ")
+    if first is not None:
+        key = _INDEX.sub(_MARK, key)
+    kind = kinds.get(key)
+    if kind is None:
+        kind = kinds[key] = _kind(key)
+    module = name[: -len(kind.leaf) - 1] if not kind.bare else name
+    if kind.bare:
+        module = module.removesuffix("_weight").removesuffix("_bias")
+    if first is None or first.end() > len(module):
+        return Place(name, module, kind, "", None)
+    return Place(name, module, kind, name[: max(0, first.start() - 1)], int(first.group()))
+
+
+def _kind(key: str) -> Kind:
+    """Builds the kind of the names that have this form; indices are `_MARK`."""
+    module, _, leaf = key.rpartition(".")
+    bare = leaf not in _PARAMETERS or not module
     if bare:
-        module = name.removesuffix("_weight").removesuffix("_bias")
-    blocks, depth, words, numbered = "", None, [], False
-    for part in module.split("."):
-        numbered = len(part) <= _LONGEST_INDEX and part.isascii() and part.isdigit()
-        if not numbered:
-            words.append(part.lower())
-        elif depth is None:
-            depth = int(part)
-            blocks = _before_index(module, part)
-    return Place(name, module, leaf, bare, tuple(words), numbered, blocks, depth)
-
-
-def _before_index(module: str, index: str) -> str:
-    """The path in front of the first part that equals `index`."""
-    if module.startswith(f"{index}.") or module == index:
-        return ""
-    start = module.find(f".{index}.")
-    return module[:start] if start >= 0 else module[: -len(index) - 1]
+        module = key.removesuffix("_weight").removesuffix("_bias")
+    parts = module.split(".")
+    words = tuple(part.lower() for part in parts if part != _MARK)
+    word = words[-1] if words else ""
+    return Kind(
+        leaf=leaf,
+        bare=bare,
+        words=words,
+        numbered=parts[-1] == _MARK,
+        word=word,
+        rule=rule_of(words),
+        is_norm=is_norm_word(word),
+        is_bias=leaf in ("bias", "beta") or leaf.startswith("bias_") or leaf.endswith("_bias"),
+        is_fixed=is_fixed_basis(words),
+        in_experts="experts" in words,
+        in_feed_forward=feeds_forward(words),
+    )

@@ -38,7 +38,10 @@ _BEFORE_HEAD = ("transform.LayerNorm", "layer_norm", "vocab_layer_norm")
 #: Layers beside a head that stand between it and the final norm.
 _BETWEEN = ("dense", "pre_classifier")
 #: The first layers behind the last block.
-_FIRST_OUTSIDE = (("pooler", "dense"), ("transform", "dense"), ("lm_head", "dense"))
+_FIRST_OUTSIDE = frozenset(
+    (word, "dense") for word in ("pooler", "transform", "lm_head", "classifier")
+)
+_FIRST_OUTSIDE_WORDS = frozenset({"vocab_transform", "pre_classifier"})
 
 
 class Norms:
@@ -82,7 +85,7 @@ class Norms:
                 find = self._before_attention if role in _ATTENTION else self._before_feed_forward
                 self._of_block[key] = find(place)
             return self._of_block[key]
-        if place.words[-2:] in _FIRST_OUTSIDE or place.word == "vocab_transform":
+        if place.kind.words[-2:] in _FIRST_OUTSIDE or place.kind.word in _FIRST_OUTSIDE_WORDS:
             return self._final
         return self._before_head(place) if role is Role.HEAD else None
 
@@ -107,7 +110,7 @@ class Norms:
         if norm is not None:
             return norm
         between = any(f"{place.sibling(word)}.weight" in self._shapes for word in _BETWEEN)
-        pooled = self._has_pooler and place.word != "lm_head"
+        pooled = self._has_pooler and place.kind.word != "lm_head"
         return None if between or pooled else self._final
 
     def _find_final(self) -> FeedingNorm | None:

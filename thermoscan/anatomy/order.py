@@ -46,7 +46,7 @@ def in_model_order(drafts: Sequence[Draft]) -> list[Draft]:
 
 def _rank(draft: Draft) -> int:
     """0 for the entrance, 2 for the exit, 1 between them."""
-    words = draft.place.words
+    words = draft.place.kind.words
     if draft.role is Role.HEAD:
         return 2
     if draft.place.depth is not None:

@@ -23,6 +23,11 @@ _QUANTISED = "quantised ({scheme}): codes and scales are not weights yet"
 _WEIGHT_NORM = "weight normalisation: direction and length are stored apart"
 INTEGER_WEIGHT_REASON = "quantised (unknown scheme): integers without recognised scales"
 
+#: How the names end that give a scheme away.
+_MARKS = (
+    *("qweight", "absmax", "SCB", "weight_packed", "_scale", "_scale_inv", "_blocks"),
+    *("weight_g", "original0"),
+)
 _COMPANIONS = (
     ".quant_map",
     ".nested_absmax",
@@ -50,6 +55,8 @@ def packed(tensors: Sequence[Tensor], quantised_by: str | None) -> dict[str, str
     dtypes = {tensor.name: tensor.dtype for tensor in tensors}
     reasons: dict[str, str] = {}
     for name in dtypes:
+        if not name.endswith(_MARKS):
+            continue
         for weight, marks, reason in _schemes(name, dtypes, quantised_by):
             module = weight.rpartition(".")[0]
             companions = [weight + companion for companion in _COMPANIONS]
@@ -62,8 +69,9 @@ def packed(tensors: Sequence[Tensor], quantised_by: str | None) -> dict[str, str
 
 def is_integer_weight(tensor: Tensor) -> bool:
     """Says whether a tensor is named as a weight matrix but holds integers."""
-    named = tensor.name.endswith(("weight", "qweight", "weight_packed"))
-    return named and len(tensor.shape) > 1 and not tensor.dtype.is_float
+    if tensor.dtype.is_float or len(tensor.shape) < 2:
+        return False
+    return tensor.name.endswith(("weight", "weight_packed"))
 
 
 def _schemes(

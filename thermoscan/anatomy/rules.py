@@ -11,7 +11,6 @@ and of `torch.nn`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from thermoscan.anatomy.model import Role
 
@@ -101,6 +100,9 @@ _FEED_FORWARD: dict[str, Rule] = {
     "w3": Rule(Role.UP, partner="w2"),
 }
 
+_NORM_WORDS = frozenset({"ln", "bn", "gn"})
+_FIXED_BASES = ("rotary", "stft", "spectrogram", "mel_basis", "mel_filters")
+
 #: Modules whose direct weights are heads, whatever their names.
 _HEAD_PARENTS = frozenset({("cls",), ("heads",)})
 
@@ -136,7 +138,6 @@ def feeds_forward(words: tuple[str, ...]) -> bool:
     return not _FEED_FORWARD_WORDS.isdisjoint(words[:-1])
 
 
-@lru_cache(maxsize=65_536)
 def rule_of(words: tuple[str, ...]) -> Rule | None:
     """Returns the rule for a weight with this path, None where no word is known.
 
@@ -164,3 +165,18 @@ def is_embedding_word(word: str) -> bool:
     """Says whether a module of this name may hold a table (it may be a projection, too)."""
     word = word.rstrip("0123456789")
     return word.endswith(("embedding", "embeddings", "embed", "emb"))
+
+
+def is_norm_word(word: str) -> bool:
+    """Says whether a module of this name is a normalisation.
+
+    >>> [is_norm_word(word) for word in ("layernorm", "ln_f", "conv1_bn", "norm2", "normal_map")]
+    [True, True, True, True, False]
+    """
+    tokens = [token.rstrip("0123456789") for token in word.split("_")]
+    return any(t in _NORM_WORDS or t.endswith(("norm", "norms")) for t in tokens)
+
+
+def is_fixed_basis(words: tuple[str, ...]) -> bool:
+    """Says whether the path leads to numbers that are computed once: angles, a Fourier basis."""
+    return any(base in word for word in words for base in _FIXED_BASES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thermoscan.anatomy.census import Census, Shape
 from thermoscan.anatomy.draft import Draft
@@ -55,23 +56,28 @@ class Slices:
 def slices_of(draft: Draft, census: Census, family: Family) -> Slices:
     """Divides a weight into its matrices."""
     tensor, fused = draft.tensor, draft.fused
-    # a stored name could be taken for the name of a part: then the tensor stays whole
-    whole = any(name.startswith(f"{tensor.name}[") for name in census.bracketed)
+    whole = tensor.name in census.taken
     if draft.recurrence is not None:
         return Slices(0, None, _gates(draft, [] if whole else draft.recurrence.gates))
-    stacked = len(tensor.shape) == 3 and "experts" in draft.place.words and not whole
+    stacked = len(tensor.shape) == 3 and draft.place.kind.in_experts and not whole
     axis = _expert_out_axis(draft, census) if stacked else _out_axis(draft, census)
     groups = tensor.shape[0] if stacked else None
     outputs = tensor.shape[axis]
     inputs = tensor.size // outputs // (groups or 1)
     sizes = [] if whole else _sizes(outputs, inputs, fused, family)
     if not sizes:
-        return Slices(axis, groups, (Part(draft.role, "", 0, outputs),))
+        return _undivided(draft.role, axis, groups, outputs)
     parts, start = [], 0
     for role, size in zip(fused, sizes, strict=True):
         parts.append(Part(role, _LABELS[role], start, start + size))
         start += size
     return Slices(axis, groups, tuple(parts))
+
+
+@lru_cache(maxsize=1024)
+def _undivided(role: Role, axis: int, groups: int | None, outputs: int) -> Slices:
+    """One matrix in each group; most weights of a model share a few of these."""
+    return Slices(axis, groups, (Part(role, "", 0, outputs),))
 
 
 def _gates(draft: Draft, gates: Sequence[Gate]) -> tuple[Part, ...]:
@@ -104,10 +110,12 @@ def _out_axis(draft: Draft, census: Census) -> int:
     if draft.role is Role.EMBEDDING:
         # a table's rows run along its last axis but one
         return max(0, len(shape) - 2)
-    if len(shape) == 2 and place.word in CONV1D_WORDS:
+    if len(shape) == 2 and place.kind.word in CONV1D_WORDS:
         return 1 if census.transposed else 0
+    if shape[0] == shape[1]:
+        return 0
     bias = census.bias_of(place)
-    return 1 if bias and shape[0] != shape[1] and census.shapes[bias] == (shape[1],) else 0
+    return 1 if bias and census.shapes[bias] == (shape[1],) else 0
 
 
 def _expert_out_axis(draft: Draft, census: Census) -> int:
@@ -117,7 +125,7 @@ def _expert_out_axis(draft: Draft, census: Census) -> int:
     """
     up: Shape | None = draft.tensor.shape
     down: Shape | None = draft.tensor.shape
-    if draft.place.word == "gate_up_proj":
+    if draft.place.kind.word == "gate_up_proj":
         down = census.beside(draft.place, "down_proj")
     else:
         up = census.beside(draft.place, "gate_up_proj")

@@ -20,7 +20,7 @@ def tied_heads(drafts: Sequence[Draft], family: Family) -> dict[str, str]:
     """Returns the heads that are the input table once more: name -> the table's name."""
     if not family.tied:
         return {}
-    tables = [d for d in drafts if d.role is Role.EMBEDDING and d.place.word in _TABLES]
+    tables = [d for d in drafts if d.role is Role.EMBEDDING and d.place.kind.word in _TABLES]
     if len(tables) != 1:
         return {}
     table = tables[0].tensor
@@ -28,6 +28,6 @@ def tied_heads(drafts: Sequence[Draft], family: Family) -> dict[str, str]:
         d.tensor.name: table.name
         for d in drafts
         if d.role is Role.HEAD
-        and d.place.word in _HEADS
+        and d.place.kind.word in _HEADS
         and (d.tensor.shape, d.tensor.dtype) == (table.shape, table.dtype)
     }

@@ -9,7 +9,7 @@ spelling.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thermoscan.anatomy.auxiliary import recorded
@@ -27,7 +27,7 @@ from thermoscan.anatomy.order import in_model_order
 from thermoscan.anatomy.packed import INTEGER_WEIGHT_REASON, is_integer_weight, packed
 from thermoscan.anatomy.recurrent import recurrence_of
 from thermoscan.anatomy.roles import role_of
-from thermoscan.anatomy.rules import is_embedding_word, rule_of
+from thermoscan.anatomy.rules import is_embedding_word
 from thermoscan.anatomy.slicing import slices_of
 from thermoscan.anatomy.tying import tied_heads
 from thermoscan.checkpoint import Tensor
@@ -36,7 +36,7 @@ from thermoscan.theory.activations import activation as activation_called
 from thermoscan.theory.initialisation import RULES, Initialisation, parse
 
 #: Layers of one checkpoint; the largest public mixtures of experts have about 100,000.
-MOST_LAYERS = 1_000_000
+MOST_LAYERS = 250_000
 
 _ATTENTION = frozenset(
     {Role.QUERY, Role.KEY, Role.VALUE, Role.QUERY_KEY_VALUE, Role.ATTENTION_OUTPUT}
@@ -91,7 +91,7 @@ def dissect(
         assumptions: What the user states; None for nothing.
 
     Raises:
-        LimitError: The tensors would make more than a million layers.
+        LimitError: The tensors would make more than `MOST_LAYERS` layers.
     """
     aliases, assumptions = aliases or {}, assumptions or Assumptions()
     family = family_of(config)
@@ -125,9 +125,9 @@ def _telling_names(aliases: Mapping[str, str]) -> dict[str, str]:
     """For a tensor that is stored under a head's name, its alias that says it is an embedding."""
     telling = {}
     for alias, name in aliases.items():
-        place = place_of(alias)
-        rule = rule_of(place.words)
-        if is_embedding_word(place.word) or (rule is not None and rule.role is Role.EMBEDDING):
+        kind = place_of(alias, {}).kind
+        table = kind.rule is not None and kind.rule.role is Role.EMBEDDING
+        if table or is_embedding_word(kind.word):
             telling[name] = alias
     return telling
 
@@ -169,4 +169,13 @@ def _build(drafts: Sequence[Draft], known: Knowledge) -> tuple[Layer, ...]:
                 tensor=draft.tensor.name,
             )
         layers += layers_of(draft, divided, known)
-    return tuple(layers)
+    return _joined_to_layers(layers) if any(d.recurrence for d in drafts) else tuple(layers)
+
+
+def _joined_to_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Drops a join to an input weight that is no layer, such as one of integers."""
+    names = {layer.name for layer in layers}
+    return tuple(
+        layer if layer.joins is None or layer.joins in names else replace(layer, joins=None)
+        for layer in layers
+    )
