@@ -13,7 +13,7 @@ from thermoscan_reports.page import page_of
 from thermoscan_reports.plot import EFFICIENCY, ORDER, PROFILE, Frame, plot_of
 from thermoscan_reports.roles import GROUPS
 
-PROFILE_FRAME = Frame(720, 330, left=60, right=46)
+PROFILE_FRAME = Frame(720, 330, left=70, right=46)
 SMALL_FRAME = Frame(360, 170, marks=100)
 
 
