@@ -6,7 +6,8 @@ Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from thermoscan.errors import OptionError, SourceNotFoundError
@@ -22,10 +23,8 @@ def adapter_for(source: str) -> Adapter:
     Raises:
         SourceNotFoundError: No adapter claims this name.
     """
-    found = sorted(
-        entry_points(group="thermoscan.adapters"), key=lambda e: (e.name != "disk", e.name)
-    )
-    for entry in found:
+    found = _entries("thermoscan.adapters")
+    for entry in sorted(found, key=lambda each: (each.name != "disk", each.name)):
         adapter: Adapter = entry.load()()
         if adapter.claims(source):
             return adapter
@@ -42,7 +41,14 @@ def reporter(name: str) -> Reporter:
     Raises:
         OptionError: No reporter has this name.
     """
-    for entry in entry_points(group="thermoscan.reporters", name=name):
-        loaded: Reporter = entry.load()()
-        return loaded
+    for entry in _entries("thermoscan.reporters"):
+        if entry.name == name:
+            loaded: Reporter = entry.load()()
+            return loaded
     raise OptionError("reporter-unknown", f"there is no reporter called '{name}'")
+
+
+@cache
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group; every look-up reads the metadata of all installed packages."""
+    return tuple(entry_points(group=group))

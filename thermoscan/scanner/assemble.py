@@ -44,7 +44,7 @@ TENSOR_DIGESTS = "xxh3-128/tensors"
 
 NO_BASE = "no base checkpoint was given"
 NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
-NO_DEGREES = "it has no finite entry that is not zero"
+NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
 NO_LAYER = "no layer was analysed"
 OVERFLOW = "out of the range of floating-point numbers"
 

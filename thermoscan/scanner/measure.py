@@ -34,6 +34,9 @@ Progress = Callable[[int, int], None]
 DEAD_SHARE = 1e-4
 """A unit with less than this share of its layer's mean energy per unit is dead."""
 
+_LARGEST_FOURTH = 1e300
+"""A fourth moment beyond this is as good as infinite: its layer's figures leave float64."""
+
 _NO_UNITS = Units(energy=np.zeros(0))
 
 
@@ -209,8 +212,8 @@ def spread_of(units: Units) -> UnitSpread:
 
 
 def state_of(layer: Layer, tally: Tally) -> LayerState | None:
-    """Returns a layer's thermal state; None where it has no degrees of freedom."""
-    if not tally.degrees:
+    """Returns a layer's thermal state; None where it has no degrees of freedom, or leaves float64."""
+    if not tally.degrees or not tally.moments.fourth <= _LARGEST_FOURTH:
         return None
     kept = tally.degrees / tally.moments.count
     return layer_state(

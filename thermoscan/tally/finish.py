@@ -107,7 +107,7 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
         moments = _exact_moments(values_of(codes, dtype), codes.counts)
         special = _special_patterns(patterns, counts, codes, dtype)
     atom = _atom(codes, special.zeros)
-    entropy = _entropy(codes, atom, moments, dtype)
+    entropy = _entropy(codes, atom, moments, dtype) if piece.thermal else None
     levels = part.witness.levels if part.witness else None
     units = slice(piece.bounds[k], piece.bounds[k + 1])
     at_extremes, near_extremes = _extremes(codes)
@@ -120,7 +120,7 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
         atom=atom,
         moments=moments,
         entropy=entropy,
-        entropy_reason=None if entropy else _no_entropy(len(codes.counts)),
+        entropy_reason=None if entropy else _no_entropy(piece, len(codes.counts)),
         bits=discrete_entropy(counts) + _trailing_bits(dtype, fits),
         levels=len(levels) if levels is not None else (None if part.witness else len(patterns)),
         at_extremes=at_extremes,
@@ -134,7 +134,9 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
     )
 
 
-def _no_entropy(cells: int) -> str:
+def _no_entropy(piece: Piece, cells: int) -> str:
+    if not piece.thermal:
+        return "not a thermal layer"
     if not cells:
         return "no finite values"
     return f"fewer than {MINIMUM_CELLS} distinct histogram cells are occupied"

@@ -51,6 +51,7 @@ class Piece:
         layers: Names of the layers, one per segment.
         bounds: ``bounds[k]`` to ``bounds[k + 1]`` are the units of segment k; from 0 to `units`.
         weights: Input weights, where a norm feeds the layers; None where none does.
+        thermal: Whether its entropy is asked for: False for a vector that is recorded only.
     """
 
     start: int
@@ -60,6 +61,7 @@ class Piece:
     layers: tuple[str, ...]
     bounds: tuple[int, ...]
     weights: InputWeights | None = None
+    thermal: bool = True
 
     @property
     def size(self) -> int:
@@ -129,7 +131,7 @@ def pieces_of(
 
 def whole(tensor: Tensor) -> Piece:
     """Returns a tensor that is no layer (a bias, a norm) as one piece with a single unit."""
-    return Piece(0, 1, 1, tensor.size, (tensor.name,), (0, 1))
+    return Piece(0, 1, 1, tensor.size, (tensor.name,), (0, 1), thermal=False)
 
 
 def _lay_out(

@@ -55,7 +55,7 @@ class Moments:
     @property
     def second(self) -> float:
         """``<w²>``, the second raw moment; 0 where there are no elements."""
-        return self.m2 / self.count + self.mean**2 if self.count else 0.0
+        return self.m2 / self.count + self.mean * self.mean if self.count else 0.0
 
     @property
     def fourth(self) -> float:
@@ -63,7 +63,8 @@ class Moments:
         if not self.count:
             return 0.0
         c2, c3, c4 = (m / self.count for m in (self.m2, self.m3, self.m4))
-        return c4 + 4 * self.mean * c3 + 6 * self.mean**2 * c2 + self.mean**4
+        square = self.mean * self.mean  # a product overflows to infinity, a power raises
+        return c4 + 4 * self.mean * c3 + 6 * square * c2 + square * square
 
     @property
     def variance(self) -> float:
@@ -73,9 +74,9 @@ class Moments:
     @property
     def kurtosis(self) -> float | None:
         """Central fourth moment over squared variance, 3 for a Gaussian; None without spread."""
-        if not self.count or self.m2 <= 0:
+        if not self.count or self.m2 * self.m2 <= 0:
             return None
-        return self.count * self.m4 / self.m2**2
+        return self.count * self.m4 / (self.m2 * self.m2)
 
     def merge(self, other: Moments) -> Moments:
         """Returns the moments of both parts together (Pébay, SAND2008-6212, eq. 2.1 to 2.6)."""
@@ -86,18 +87,19 @@ class Moments:
         na, nb = self.count, other.count
         n = na + nb
         delta = other.mean - self.mean
-        m2 = self.m2 + other.m2 + delta**2 * na * nb / n
+        square = delta * delta  # a product overflows to infinity, a power raises
+        m2 = self.m2 + other.m2 + square * na * nb / n
         m3 = (
             self.m3
             + other.m3
-            + delta**3 * na * nb * (na - nb) / n**2
+            + square * delta * na * nb * (na - nb) / n**2
             + 3 * delta * (na * other.m2 - nb * self.m2) / n
         )
         m4 = (
             self.m4
             + other.m4
-            + delta**4 * na * nb * (na**2 - na * nb + nb**2) / n**3
-            + 6 * delta**2 * (na**2 * other.m2 + nb**2 * self.m2) / n**2
+            + square * square * na * nb * (na**2 - na * nb + nb**2) / n**3
+            + 6 * square * (na**2 * other.m2 + nb**2 * self.m2) / n**2
             + 4 * delta * (na * other.m3 - nb * self.m3) / n
         )
         return Moments(

@@ -1,0 +1,36 @@
+"""Adapters and reporters are found by entry point, the built-in ones first in line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thermoscan.errors import OptionError, SourceNotFoundError
+from thermoscan.plugins import adapter_for, reporter
+
+
+def test_a_path_goes_to_the_disk_and_an_id_to_the_hub(tmp_path: Path) -> None:
+    assert type(adapter_for(str(tmp_path))).__name__ == "DiskAdapter"
+    assert type(adapter_for("org/name")).__name__ == "HubAdapter"
+    assert type(adapter_for("org/name@main")).__name__ == "HubAdapter"
+
+
+def test_a_folder_is_never_taken_for_a_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert type(adapter_for("org/name")).__name__ == "DiskAdapter"
+
+
+def test_what_nobody_claims_is_not_found() -> None:
+    with pytest.raises(SourceNotFoundError, match="no such path"):
+        adapter_for("what is this?")
+
+
+def test_every_built_in_reporter_is_found_and_no_other() -> None:
+    for name in ("json", "html", "profile", "badge", "terminal"):
+        assert callable(reporter(name).render)
+    with pytest.raises(OptionError, match="no reporter called 'pdf'"):
+        reporter("pdf")
