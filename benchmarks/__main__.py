@@ -1,0 +1,63 @@
+"""Runs the benchmarks: ``python -m benchmarks [SECTION ...] [--small]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks import report, rivals, startup, tally, whole
+from benchmarks.report import Row, Section
+from benchmarks.scale import FULL, SMALL, Scale
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+_TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
+    "tally": ("The pass over the bytes", tally.__doc__ or "", tally.measure),
+    "whole": ("A whole scan", whole.__doc__ or "", whole.measure),
+    "startup": ("Small things", startup.__doc__ or "", startup.measure),
+    "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
+}
+_NOT_INSTALLED = (
+    "Not measured in this run: the other tools are not installed (`make bench RIVALS=1` does it)."
+)
+
+
+def main(arguments: Sequence[str] | None = None, documentation: Path = PAGE) -> None:
+    """Measures, prints the table, and writes the page if everything was measured at full scale."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        metavar="SECTION",
+        help=f"of {', '.join(_TITLES)}; all of them if none",
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="tiny sizes, to see that everything runs"
+    )
+    options = parser.parse_args(arguments)
+    unknown = set(options.sections) - set(_TITLES)
+    if unknown:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    scale = SMALL if options.small else FULL
+    sections = [_section(name, scale) for name in options.sections or _TITLES]
+    print(report.table(sections))
+    if not options.sections and not options.small:
+        documentation.write_text(report.page(sections), encoding="utf-8")
+
+
+def _section(name: str, scale: Scale) -> Section:
+    title, about, measure = _TITLES[name]
+    if name == "rivals" and not rivals.installed():
+        return Section(title, _NOT_INSTALLED, ())
+    print(f"{title} ...", file=sys.stderr, flush=True)
+    rows = []
+    for row in measure(scale):
+        print("  " + "  ".join(row.cells()), file=sys.stderr, flush=True)
+        rows.append(row)
+    return Section(title, about.strip(), tuple(rows))
+
+
+if __name__ == "__main__":
+    main()

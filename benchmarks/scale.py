@@ -1,0 +1,56 @@
+"""How large a run is: `FULL` for the documentation, `SMALL` to see in seconds that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes and repetitions of a run.
+
+    Attributes:
+        tensor_file: Bytes of weights in each file that the pass alone reads.
+        tensor: Bytes of each tensor in those files.
+        layers: Blocks of the Llama-shaped model.
+        hidden: Its hidden size, a multiple of 32.
+        intermediate: Its MLP size.
+        vocabulary: Its vocabulary.
+        gpt2_layers: Blocks of the GPT-2; 12 are 124 M parameters.
+        rounds: Interleaved rounds of a comparison.
+        starts: Interleaved rounds where a process takes less than a second.
+    """
+
+    tensor_file: int
+    tensor: int
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+    gpt2_layers: int
+    rounds: int
+    starts: int
+
+
+FULL = Scale(
+    tensor_file=1 << 30,
+    tensor=32 << 20,
+    layers=22,
+    hidden=2048,
+    intermediate=5632,
+    vocabulary=32000,
+    gpt2_layers=12,
+    rounds=5,
+    starts=11,
+)
+SMALL = Scale(
+    tensor_file=1 << 20,
+    tensor=1 << 18,
+    layers=2,
+    hidden=64,
+    intermediate=96,
+    vocabulary=128,
+    gpt2_layers=1,
+    rounds=2,
+    starts=1,
+)
