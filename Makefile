@@ -55,7 +55,7 @@ rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 	@touch $@
 
 schema: .venv/dev  ## Regenerates the JSON schema of the card
-	$(BIN)/python -m thermoscan.card_schema
+	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-1.json
 
 clean:           ## Removes the environments
 	rm -rf .venv .venv-rivals

@@ -56,6 +56,9 @@ class Model:
 class Summary:
     """The model as a whole: ratios of sums over its layers (theory sections 3 and 4).
 
+    `reduced_temperature` leaves embeddings out: their inputs are one-hot, so that 1 is no landmark
+    for them.
+
     `engine_type` is ``"non-saturating"`` (Zhang's two types, our Type I), ``"saturating"`` (Type
     II), ``"amplifier"`` or ``"mixed"``; `engine_shares` gives the share of the work done by each
     type.

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import xxhash
 
 from thermoscan._version import __version__
+from thermoscan.anatomy.model import Role
 from thermoscan.card import (
     CARD_VERSION,
     SCHEMA_URL,
@@ -46,6 +47,7 @@ NO_BASE = "no base checkpoint was given"
 NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
 NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
 NO_LAYER = "no layer was analysed"
+NO_SUM = "no layer but embeddings was analysed, whose inputs are one-hot"
 OVERFLOW = "out of the range of floating-point numbers"
 
 _ESTIMATED = (
@@ -153,6 +155,9 @@ def _summary(measurement: Measurement) -> Summary:
     layers = measurement.layers
     reasons = _Reasons()
     state = network_state([each.state for each in layers if each.state])
+    summing = network_state(
+        [each.state for each in layers if each.state and each.layer.role is not Role.EMBEDDING]
+    )
     engine = network([each.stage for each in layers if each.stage])
     carnot = carnot_bound(
         [each.state.reduced_temperature for each in layers if each.stage and each.state]
@@ -166,7 +171,7 @@ def _summary(measurement: Measurement) -> Summary:
     return Summary(
         temperature=reasons.value("temperature", state.temperature if state else None, NO_LAYER),
         reduced_temperature=reasons.value(
-            "reduced_temperature", state.reduced_temperature if state else None, NO_LAYER
+            "reduced_temperature", summing.reduced_temperature if summing else None, NO_SUM
         ),
         transition_temperature=reasons.value(
             "transition_temperature", first.temperature if first else None, _no_first(layers, first)
