@@ -40,9 +40,10 @@ _LONG_INTEGER: Final = Unknown("integer longer than 16 bytes")
 
 # What is charged, in bytes: an instruction with its slots on the stack and in the memo, a number, a
 # container with its header, an entry of a dict, a description. Near CPython's own sizes.
-_STEP, _NUMBER, _CONTAINER, _ENTRY, _DESCRIPTION = 16, 16, 64, 100, 192
+_STEP, _NUMBER, _CONTAINER, _ENTRY, _DESCRIPTION = 20, 32, 64, 100, 192
 
 _PROTO, _STOP = 0x80, 0x2E
+_INTEGER, _FLOAT = struct.Struct("<i"), struct.Struct(">d")
 
 
 class Unpickler:
@@ -103,12 +104,9 @@ class Unpickler:
     def _push(self, value: object) -> None:
         self._stack.append(value)
 
-    def _push_number(self, value: int | float) -> None:
-        self._spend(_NUMBER)
-        self._stack.append(value)
-
-    def _push_container(self, value: object) -> None:
-        self._spend(_CONTAINER)
+    def _push_sized(self, value: object, cost: int) -> None:
+        """Pushes a small value; the next instruction finds out whether the budget is used up."""
+        self._budget -= cost
         self._stack.append(value)
 
     def _pop_to_mark(self) -> list[object]:
@@ -126,10 +124,12 @@ class Unpickler:
             self._stream.skip(count)
             self._push(_LONG_INTEGER)
         else:
-            self._push_number(int.from_bytes(self._stream.take(count), "little", signed=True))
+            self._push_sized(
+                int.from_bytes(self._stream.take(count), "little", signed=True), _NUMBER
+            )
 
     def _float(self) -> None:
-        self._push_number(struct.unpack(">d", self._stream.take(8))[0])
+        self._push_sized(_FLOAT.unpack(self._stream.take(8))[0], _NUMBER)
 
     def _text(self, width: int) -> None:
         count = self._size(width)
@@ -141,8 +141,7 @@ class Unpickler:
             text = self._stream.take(count).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise _nonsense("a text in the pickle is not UTF-8") from None
-        self._spend(sys.getsizeof(text))
-        self._push(text)
+        self._push_sized(text, sys.getsizeof(text))
 
     def _python2_text(self, width: int) -> None:
         """Python 2's str: a text, or bytes where it is not ASCII."""
@@ -153,8 +152,7 @@ class Unpickler:
             return
         raw = self._stream.take(count)
         if raw.isascii():
-            self._spend(sys.getsizeof(raw))
-            self._push(raw.decode("ascii"))
+            self._push_sized(raw.decode("ascii"), sys.getsizeof(raw))
         else:
             self._push(_BYTES)
 
@@ -165,17 +163,17 @@ class Unpickler:
     # -- containers ------------------------------------------------------------------------------
 
     def _mark(self) -> None:
-        self._spend(_CONTAINER)
+        self._budget -= _CONTAINER
         self._marked.append(self._stack)
         self._stack = []
 
     def _tuple(self) -> None:
         items = self._pop_to_mark()
-        self._push_container(tuple(items))
+        self._push_sized(tuple(items), _CONTAINER)
 
     def _short_tuple(self, count: int) -> None:
         items = [self._stack.pop() for _ in range(count)]
-        self._push_container(tuple(reversed(items)))
+        self._push_sized(tuple(reversed(items)), _CONTAINER)
 
     def _frozenset(self) -> None:
         self._pop_to_mark()
@@ -238,8 +236,7 @@ class Unpickler:
         )
 
     def _push_name(self, module: str, name: str) -> None:
-        self._spend(_DESCRIPTION)
-        self._push(allowed(module, name))
+        self._push_sized(allowed(module, name), _DESCRIPTION)
 
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
@@ -254,8 +251,8 @@ class Unpickler:
         cls = self._stack.pop()
         if not isinstance(cls, Global):
             raise UnsafeError("pickle-code", "its pickle makes an object of a class without a name")
-        self._spend(_DESCRIPTION)
-        self._push({} if (cls.module, cls.name) in MAPPINGS else Unknown(str(cls)))
+        made = {} if (cls.module, cls.name) in MAPPINGS else Unknown(str(cls))
+        self._push_sized(made, _DESCRIPTION)
 
     def _build(self) -> None:
         """Attributes of an object: those of a mapping (``_metadata``) hold no weights."""
@@ -293,10 +290,10 @@ _INSTRUCTIONS: Final[dict[int, Callable[[Unpickler], object]]] = {
     ord("N"): lambda u: u._push(None),
     0x88: lambda u: u._push(True),
     0x89: lambda u: u._push(False),
-    ord("J"): lambda u: u._integer(4),
-    ord("K"): lambda u: u._push(u._size(1)),
-    ord("M"): lambda u: u._push_number(u._size(2)),
-    0x8A: lambda u: u._integer(u._size(1)),
+    ord("J"): lambda u: u._push_sized(_INTEGER.unpack(u._stream.take(4))[0], _NUMBER),
+    ord("K"): lambda u: u._push(u._stream.byte()),
+    ord("M"): lambda u: u._push_sized(u._size(2), _NUMBER),
+    0x8A: lambda u: u._integer(u._stream.byte()),
     0x8B: lambda u: u._integer(u._size(4)),
     ord("G"): Unpickler._float,
     # Texts and bytes.
@@ -318,20 +315,20 @@ _INSTRUCTIONS: Final[dict[int, Callable[[Unpickler], object]]] = {
     0x85: lambda u: u._short_tuple(1),
     0x86: lambda u: u._short_tuple(2),
     0x87: lambda u: u._short_tuple(3),
-    ord("]"): lambda u: u._push_container([]),
+    ord("]"): lambda u: u._push_sized([], _CONTAINER),
     ord("a"): Unpickler._append,
     ord("e"): lambda u: u._extend(u._pop_to_mark()),
-    ord("}"): lambda u: u._push_container({}),
+    ord("}"): lambda u: u._push_sized({}, _CONTAINER),
     ord("s"): Unpickler._set_item,
     ord("u"): lambda u: u._set(u._pop_to_mark()),
     0x8F: lambda u: u._push(_SET),
     0x90: lambda u: u._extend(u._pop_to_mark()),
     0x91: Unpickler._frozenset,
     # The memo.
-    ord("q"): lambda u: u._put(u._size(1)),
+    ord("q"): lambda u: u._put(u._stream.byte()),
     ord("r"): lambda u: u._put(u._size(4)),
     0x94: lambda u: u._put(len(u._memo)),
-    ord("h"): lambda u: u._push(u._memo[u._size(1)]),
+    ord("h"): lambda u: u._push(u._memo[u._stream.byte()]),
     ord("j"): lambda u: u._push(u._memo[u._size(4)]),
     # Names and calls.
     ord("c"): Unpickler._global,

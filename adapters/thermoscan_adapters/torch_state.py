@@ -91,7 +91,7 @@ def find_state(root: object, limits: Limits) -> FoundState:
     """
     search = _Search(limits)
     path, chosen = search.descend(root)
-    leaves = dict(search.leaves(chosen))
+    leaves = search.leaves(chosen)
     wrapper, shorter = _without_wrapper(list(leaves))
     tensors: list[tuple[str, TensorRef]] = []
     unread: list[tuple[str, str]] = []
@@ -122,14 +122,14 @@ class _LeftOut:
         self._hidden_tensors = 0
         self._shown: list[str] = []
 
-    def add(self, path: list[str], tensors: int) -> None:
-        """Counts the entry at `path`, which holds so many tensors."""
+    def add(self, name: str, tensors: int) -> None:
+        """Counts the entry called `name`, which holds so many tensors."""
         self.entries += 1
         if self.entries > self._SHOWN:
             self._hidden_tensors += tensors
             return
         plural = "s" if tensors > 1 else ""
-        self._shown.append(f"'{printable('.'.join(path))}' ({tensors} tensor{plural})")
+        self._shown.append(f"'{printable(name)}' ({tensors} tensor{plural})")
 
     def __str__(self) -> str:
         more = self.entries - len(self._shown)
@@ -160,50 +160,58 @@ class _Search:
             entry = self._entry(kept)
             if entry is None:
                 return path, node
-            self._leave_out([*(other for other in kept if other is not entry), *left], path)
+            self._leave_out(
+                [*(other for other in kept if other is not entry), *left],
+                "".join(f"{key}." for key in path),
+            )
             path.append(entry[0])
             node = entry[1]
         raise _deep(self._limits)
 
-    def leaves(self, node: object) -> Iterator[tuple[str, Leaf]]:
-        """Yields names and tensors below `node`, in stored order.
+    def leaves(self, node: object) -> dict[str, Leaf]:
+        """Returns the tensors below `node` by name, in stored order.
 
         Raises:
-            LimitError: ``tensors`` or ``tensor-name``.
+            LimitError: ``tensors``, ``tensor-name`` or ``pickle-nesting``.
             MalformedError: ``tensor-duplicate-name``.
         """
-        seen: set[str] = set()
-        for name, leaf in self._walk(node, [], (), set()):
-            if len(name.encode("utf-8", "surrogatepass")) > self._limits.name_bytes:
-                raise _long_name(self._limits)
-            if name in seen:
-                raise MalformedError(
-                    "tensor-duplicate-name", "two tensors have this name", tensor=name
-                )
-            seen.add(name)
-            if len(seen) > self._limits.tensors:
-                raise _many(self._limits)
-            yield name, leaf
+        found: dict[str, Leaf] = {}
+        self._walk(node, "", (), found, set())
+        return found
 
     def _walk(
-        self, node: object, path: list[str], above: tuple[int, ...], known: set[int]
-    ) -> Iterator[tuple[str, Leaf]]:
-        if len(path) > self._limits.nesting:
+        self,
+        node: object,
+        prefix: str,
+        above: tuple[int, ...],
+        found: dict[str, Leaf],
+        known: set[int],
+    ) -> None:
+        if len(above) > self._limits.nesting:
             raise _deep(self._limits)
         kept, left = self._split(node)
         if id(node) not in known:
             known.add(id(node))
-            self._leave_out(left, path)
+            self._leave_out(left, prefix)
         above = (*above, id(node))
         for key, value in kept:
             # Containers in each other can be walked in more ways than time allows.
             self._steps += 1
             if self._steps > 2 * self._limits.tensors:
                 raise _many(self._limits)
+            name = prefix + key
+            if len(name.encode("utf-8", "surrogatepass")) > self._limits.name_bytes:
+                raise _long_name(self._limits)
             if isinstance(value, Leaf):
-                yield ".".join([*path, key]), value
+                if name in found:
+                    raise MalformedError(
+                        "tensor-duplicate-name", "two tensors have this name", tensor=name
+                    )
+                found[name] = value
+                if len(found) > self._limits.tensors:
+                    raise _many(self._limits)
             elif id(value) not in above:
-                yield from self._walk(value, [*path, key], above, known)
+                self._walk(value, name + ".", above, found, known)
 
     def _entry(self, kept: _Entries) -> tuple[str, object] | None:
         """Returns the one entry that is the model; None if they are so together."""
@@ -239,9 +247,9 @@ class _Search:
             self._split_up[id(node)] = kept, left
         return self._split_up[id(node)]
 
-    def _leave_out(self, entries: _Entries, path: list[str]) -> None:
+    def _leave_out(self, entries: _Entries, prefix: str) -> None:
         for key, value in entries:
-            self.left_out.add([*path, key], self._measure(value, 0)[0])
+            self.left_out.add(prefix + key, self._measure(value, 0)[0])
 
     def _measure(self, node: object, depth: int) -> tuple[int, int]:
         """Returns how many tensors and elements are below `node`; what holds itself counts once."""

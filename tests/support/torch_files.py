@@ -144,8 +144,8 @@ def checkpoint(content: bytes, storages: Mapping[str, bytes] | None = None) -> l
 
 def archive(parts: Sequence[Part], **end: Any) -> bytes:
     """A zip of stored members. `end` overrides the fields of the end record."""
-    body = b""
-    directory = b""
+    body = bytearray()
+    directory = bytearray()
     for part in parts:
         raw_name = part.name.encode("utf-8", "surrogateescape")
         size = len(part.data)
@@ -157,7 +157,7 @@ def archive(parts: Sequence[Part], **end: Any) -> bytes:
         directory += _central_header(there)
     fields: dict[str, Any] = {"count": len(parts), "here": len(parts), "disk": 0, "comment": b""}
     fields |= {"size": len(directory), "start": len(body)} | end
-    return body + directory + _end_record(fields)
+    return bytes(body + directory) + _end_record(fields)
 
 
 def _local_header(told: Mapping[str, Any]) -> bytes:
@@ -174,6 +174,13 @@ def _central_header(told: Mapping[str, Any]) -> bytes:
 
 
 def _end_record(fields: Mapping[str, Any]) -> bytes:
+    if fields["count"] > 0xFFFF:  # zip64: the wide record, its locator, and a full narrow one
+        at = fields["start"] + fields["size"]
+        wide = (fields["count"], fields["count"], fields["size"], fields["start"])
+        record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, *wide)
+        locator = struct.pack("<4sIQI", b"PK\6\7", 0, at, 1)
+        narrow = {**fields, "count": 0xFFFF, "here": 0xFFFF}
+        return record + locator + _end_record(narrow)
     counts = (fields["disk"], fields["disk"], fields["here"], fields["count"])
     where = (fields["size"], fields["start"], len(fields["comment"]))
     return struct.pack("<4s4H2IH", b"PK\5\6", *counts, *where) + bytes(fields["comment"])
