@@ -13,9 +13,15 @@ import numpy as np
 
 from thermoscan.anatomy import Anatomy, Assumptions, dissect
 from thermoscan.anatomy.model import Layer
-from thermoscan.checkpoint import Checkpoint
+from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.options import ScanOptions
 from thermoscan.scanner import stages
+from thermoscan.scanner.layer_states import (
+    first_transition,
+    refresh_transition,
+    spread_of,
+    state_of,
+)
 from thermoscan.scanner.measurement import (
     LayerMeasurement,
     Measurement,
@@ -26,16 +32,9 @@ from thermoscan.scanner.vectors import Vectors, input_weights
 from thermoscan.tally import accumulate, geometry, stream
 from thermoscan.tally.record import Tally, Units
 from thermoscan.theory.engine import Stage
-from thermoscan.theory.states import LayerState, Transition, layer_state, transition
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
-
-DEAD_SHARE = 1e-4
-"""A unit with less than this share of its layer's mean energy per unit is dead."""
-
-_LARGEST_FOURTH = 1e300
-"""A fourth moment beyond this is as good as infinite: its layer's figures leave float64."""
 
 _NO_UNITS = Units(energy=np.zeros(0))
 
@@ -172,7 +171,7 @@ class _Finisher:
         if owner.activation is not None:
             self._stages[owner.name] = stages.estimate(owner.activation, at)
 
-    def layer(self, layer: Layer, tensor, digest: str, tally: Tally) -> LayerMeasurement:  # type: ignore[no-untyped-def]
+    def layer(self, layer: Layer, tensor: Tensor, digest: str, tally: Tally) -> LayerMeasurement:
         """Returns everything about one layer, once the pass is over."""
         state = state_of(layer, tally)
         before = self._before.get(layer.name)
@@ -198,69 +197,3 @@ class _Finisher:
         if layer.activation is None:
             return layer.activation_reason or "its activation is not known"
         return self._reasons.get(layer.name, stages.NOT_FINITE)
-
-
-def spread_of(units: Units) -> UnitSpread:
-    """Returns how a layer's energy is spread over its units."""
-    energy = units.energy
-    mean = float(energy.mean()) if energy.size else 0.0
-    return UnitSpread(
-        units=energy.size,
-        dead=int((energy < DEAD_SHARE * mean).sum()) if mean else energy.size,
-        silent=int((energy == 0).sum()),
-    )
-
-
-def state_of(layer: Layer, tally: Tally) -> LayerState | None:
-    """Returns a layer's thermal state; None where it has no degrees of freedom, or leaves float64."""
-    if not tally.degrees or not tally.moments.fourth <= _LARGEST_FOURTH:
-        return None
-    kept = tally.degrees / tally.moments.count
-    return layer_state(
-        parameters=tally.degrees,
-        fan_in=layer.fan_in * kept,
-        second_moment=tally.moments.second / kept,
-        fourth_moment=tally.moments.fourth / kept,
-        entropy=tally.entropy.value if tally.entropy else None,
-    )
-
-
-def first_transition(layer: Layer, tally: Tally, state: LayerState | None) -> Transition | None:
-    """Returns the transition from initialisation (Type I); None where an end is not known."""
-    start = layer.initialisation
-    if start is None or state is None or tally.entropy is None:
-        return None
-    # Under the hypothesis that nothing happened, the sample's second moment errs as the
-    # initialisation's would.
-    return transition(
-        state.temperature,
-        tally.entropy.value,
-        start.variance,
-        start.entropy,
-        second_error=state.temperature_error,
-        entropy_error=tally.entropy.error,
-    )
-
-
-def refresh_transition(
-    tally: Tally, state: LayerState | None, before: LayerMeasurement | None, digest: str
-) -> Transition | None:
-    """Returns the transition from the base's layer (Type II); None where an end is not known."""
-    if before is None or before.state is None or before.tally.entropy is None:
-        return None
-    if state is None or tally.entropy is None:
-        return None
-    same = before.digest == digest
-    return transition(
-        state.temperature,
-        tally.entropy.value,
-        before.state.temperature,
-        before.tally.entropy.value,
-        second_error=0.0
-        if same
-        else float(np.hypot(state.temperature_error, before.state.temperature_error)),
-        entropy_error=0.0
-        if same
-        else float(np.hypot(tally.entropy.error, before.tally.entropy.error)),
-        origin="the base checkpoint",
-    )
