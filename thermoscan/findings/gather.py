@@ -40,7 +40,10 @@ DETECTORS: tuple[Detector, ...] = (
 EXPLAINS: Mapping[Kind, frozenset[Kind]] = {
     training.AT_INITIALISATION: frozenset({peers.HOT, peers.COLD, peers.ORDER_OUTLIER}),
     training.DECAYED: frozenset({peers.COLD}),
-    storage.FEW_LEVELS: frozenset({storage.WASTED_PRECISION}),
+    # Levels lie in cells of their own, so that the entropy of the cells is no continuous one.
+    storage.FEW_LEVELS: frozenset(
+        {storage.WASTED_PRECISION, peers.ORDER_OUTLIER, training.ORDER_UNDER_HEATING}
+    ),
 }
 """What each kind makes redundant on the same layer."""
 

@@ -54,7 +54,7 @@ ORDER_OUTLIER = Kind(
     "Its weights are far further from Gaussian than those of the other layers of its role: a few "
     "entries carry most of its energy, and most of the others are idle.",
     "It bears pruning well and rounding to few bits badly. In training, look at what feeds it: "
-    "dead inputs let their weights decay.",
+    "weights that meet only dead inputs or padding decay.",
 )
 
 

@@ -92,30 +92,32 @@ def saturated(measurement: Measurement) -> Iterator[Sighting]:
     """Finds values that pile up at a layer's own extremes, or reach the largest of their type."""
     for each in measurement.layers:
         if not is_constant(each.tally):
-            yield from _at_type_limit(each)
-            yield from _piled_up(each)
+            sighting = _at_type_limit(each) or _piled_up(each)
+            if sighting:
+                yield sighting
 
 
-def _at_type_limit(each: LayerMeasurement) -> Iterator[Sighting]:
+def _at_type_limit(each: LayerMeasurement) -> Sighting | None:
     largest = _LARGEST.get(each.tensor.dtype)
     moments = each.tally.moments
     if largest is not None and max(abs(moments.minimum), abs(moments.maximum)) == largest:
-        yield Sighting(
+        return Sighting(
             SATURATED,
             each.layer.name,
             f"the largest value is {figure(largest)}, the limit of its type",
             extent=float("inf"),
             evidence={"largest": largest, "type": each.tensor.dtype.label},
         )
+    return None
 
 
-def _piled_up(each: LayerMeasurement) -> Iterator[Sighting]:
+def _piled_up(each: LayerMeasurement) -> Sighting | None:
     tally = each.tally
     # Zeros at the end of a one-sided range are sparsity, not a limit.
     one_sided = 0.0 in (tally.moments.minimum, tally.moments.maximum)
     found = tally.at_extremes - (tally.zeros if one_sided else 0)
     if found > PILED_UP * max(tally.near_extremes, 1.0):
-        yield Sighting(
+        return Sighting(
             SATURATED,
             each.layer.name,
             f"{found:,} values sit at the extremes {figure(tally.moments.minimum)} and "
@@ -128,3 +130,4 @@ def _piled_up(each: LayerMeasurement) -> Iterator[Sighting]:
                 "maximum": tally.moments.maximum,
             },
         )
+    return None
