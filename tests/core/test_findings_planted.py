@@ -123,6 +123,11 @@ def quantised(state: State) -> None:
     state[VALUE] = (state[VALUE] / step).round() * step
 
 
+def quantised_by_rows(state: State) -> None:
+    step = state[VALUE].abs().amax(1, keepdim=True) / 127
+    state[VALUE] = (state[VALUE] / step).round() * step
+
+
 def emptied_rows(state: State) -> None:
     state[WORDS][1000:1100] = 0
 
@@ -178,6 +183,16 @@ def test_a_planted_fault_is_found_at_its_layer_and_nothing_else_is_new(
 ) -> None:
     found = found_in(measured_copy(faulty(label, fault), path_of("minilm")))
     assert by_code(found) == by_code([*expected, *AS_PUBLISHED[label]])
+
+
+def test_rows_that_were_quantised_each_with_its_scale_are_found_in_float32() -> None:
+    findings = find(measured_copy(faulty("F32", quantised_by_rows), path_of("minilm")))
+    few = [each for each in findings if each.code == "few-levels"]
+    assert [each.layer for each in few] == [VALUE]
+    values = faulty("F32", quantised_by_rows)[VALUE].flatten()[:2048].reshape(-1, 64)
+    present = [run[run != 0] for run in values]
+    repeated = sum(run.numel() - run.unique().numel() for run in present)
+    assert few[0].evidence["repeats"] == repeated / sum(run.numel() for run in present)
 
 
 def test_one_layer_that_fits_a_narrower_type_is_named_with_the_bytes_it_wastes() -> None:

@@ -19,6 +19,9 @@ LEVELS = 256
 PER_LEVEL = 16
 """Entries per distinct value from which on the values repeat by rule and not by chance."""
 
+REPEATS = 0.10
+"""Share of repeats within 64 values: a fifth with 8 bits to a row, a fiftieth in bfloat16."""
+
 SAVING = 0.15
 """Share of the bytes that lossless coding must save to be worth a word."""
 
@@ -48,22 +51,41 @@ _NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 def few_levels(measurement: Measurement) -> Iterator[Sighting]:
-    """Finds layers whose entries, in a type of 16 bits or more, a byte could number."""
+    """Finds layers whose entries a byte could number: all, or in wide types those of each row."""
     for each in measurement.layers:
-        tally = each.tally
-        if each.tensor.dtype.itemsize < 2 or tally.levels is None or is_constant(tally):
-            continue
-        levels = tally.levels
-        if levels <= LEVELS and tally.count - tally.zeros >= PER_LEVEL * levels:
-            bits = max(1, math.ceil(math.log2(levels)))
-            yield Sighting(
-                FEW_LEVELS,
-                each.layer.name,
-                f"{levels} distinct values in {tally.count:,} entries: {bits} bits would tell "
-                f"them apart, {8 * each.tensor.dtype.itemsize} are stored",
-                extent=tally.count,
-                evidence={"levels": levels, "entries": tally.count, "bits": bits},
-            )
+        if each.tensor.dtype.itemsize >= 2 and not is_constant(each.tally):
+            sighting = _few_in_all(each) or _few_in_a_row(each)
+            if sighting:
+                yield sighting
+
+
+def _few_in_all(each: LayerMeasurement) -> Sighting | None:
+    tally, levels = each.tally, each.tally.levels
+    if levels is None or levels > LEVELS or tally.count - tally.zeros < PER_LEVEL * levels:
+        return None
+    bits = max(1, math.ceil(math.log2(levels)))
+    return Sighting(
+        FEW_LEVELS,
+        each.layer.name,
+        f"{levels} distinct values in {tally.count:,} entries: {bits} bits would tell "
+        f"them apart, {8 * each.tensor.dtype.itemsize} are stored",
+        extent=tally.count,
+        evidence={"levels": levels, "entries": tally.count, "bits": bits},
+    )
+
+
+def _few_in_a_row(each: LayerMeasurement) -> Sighting | None:
+    tally = each.tally
+    if tally.repeats is None or tally.repeats < REPEATS or tally.fits:
+        return None
+    return Sighting(
+        FEW_LEVELS,
+        each.layer.name,
+        f"{100 * tally.repeats:.0f} % of sampled values repeat another of the 64 around them, "
+        "which hardly happens unless each row or group has few levels of its own",
+        extent=tally.count,
+        evidence={"repeats": tally.repeats, "entries": tally.count},
+    )
 
 
 def wasted_precision(measurement: Measurement) -> Iterator[Sighting]:

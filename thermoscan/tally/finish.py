@@ -123,6 +123,7 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
         entropy_reason=None if entropy else _no_entropy(piece, len(codes.counts)),
         bits=discrete_entropy(counts) + _trailing_bits(dtype, fits),
         levels=len(levels) if levels is not None else (None if part.witness else len(patterns)),
+        repeats=_repeats(part.witness),
         at_extremes=at_extremes,
         near_extremes=near_extremes,
         fits=fits,
@@ -140,6 +141,10 @@ def _no_entropy(piece: Piece, cells: int) -> str:
     if not cells:
         return "no finite values"
     return f"fewer than {MINIMUM_CELLS} distinct histogram cells are occupied"
+
+
+def _repeats(witness: Witness | None) -> float | None:
+    return witness.repeated / witness.sampled if witness and witness.sampled else None
 
 
 def _trailing_bits(dtype: DType, fits: tuple[str, ...]) -> float:

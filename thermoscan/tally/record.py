@@ -149,6 +149,9 @@ class Tally:
         bits: Discrete entropy in bits per parameter; for 32- and 64-bit floats an upper bound,
             whose trailing bits count in full.
         levels: Number of distinct values, where it was counted; None where there are many.
+        repeats: Of a sample of the elements that are not zero, the share that repeats another one
+            of 64 consecutive ones, which shows rows that were quantised, each with its own scale;
+            None where it was not looked for.
         at_extremes: Elements in the two outermost cells.
         near_extremes: Expected number there, from the cells beside them.
         fits: Labels of narrower element types that hold every value exactly.
@@ -165,6 +168,7 @@ class Tally:
     entropy_reason: str | None
     bits: float
     levels: int | None
+    repeats: float | None
     at_extremes: int
     near_extremes: float
     fits: tuple[str, ...]
