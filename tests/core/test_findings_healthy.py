@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 import transformers
 from support.measuring import found_in, measured, measured_copy
 
-from thermoscan.findings import find
-from thermoscan.findings.kinds import figure, size
+from thermoscan.findings import copies, find, peers, storage, training, units, values
+from thermoscan.findings.kinds import Kind, figure, size
 from thermoscan.findings.peers import FALSE_ALARMS, outliers
 from thermoscan.findings.training import at_initialisation
 from thermoscan.scanner.measurement import Measurement
@@ -122,6 +123,20 @@ def test_random_trained_models_of_many_shapes_yield_no_findings() -> None:
             state[f"layers.{layer}.weight"] = torch.tensor(drawn * scale, dtype=torch.float32)
         wrong += found_in(measured_copy(state))
     assert wrong == []
+
+
+def test_the_documentation_lists_every_kind_with_its_severity() -> None:
+    modules = (copies, peers, storage, training, units, values)
+    kinds = {
+        (each.code, each.severity)
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, Kind)
+    }
+    text = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \| (\w+) \|", text, flags=re.MULTILINE)
+    listed = {(code, row[1]) for row in rows for code in re.findall(r"`([^`]+)`", row[0])}
+    assert listed == kinds
 
 
 def test_numbers_in_messages_have_three_digits_and_a_unit() -> None:

@@ -297,3 +297,23 @@ def test_pruning_leaves_no_finding_of_few_levels_or_of_a_pile_of_zeros() -> None
     codes = [each[1] for each in found_in(measured_copy(pruned))]
     assert "few-levels" not in codes
     assert "saturated" not in codes
+
+
+def test_what_is_not_finite_is_not_also_called_dead_or_quantised() -> None:
+    weights = random(torch.empty(64, 64), 1.0)
+    weights[:32] = float("nan")
+    lost = torch.full((32, 32), float("inf"))
+    found = found_in(measured_copy({"a.weight": weights, "b.weight": lost}))
+    assert found == [("error", "non-finite", "a.weight"), ("error", "non-finite", "b.weight")]
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-44, 1e200, 1e300])
+def test_values_whose_squares_leave_the_range_of_float64_are_no_reason_to_fail(
+    scale: float,
+) -> None:
+    state = {
+        f"layers.{index}.weight": random(torch.empty(64, 64), 0.1, index) for index in range(6)
+    }
+    state["layers.6.weight"] = random(torch.empty(64, 64), 1.0).double() * scale
+    codes = {each[1] for each in found_in(measured_copy(state))}
+    assert codes <= {"hot", "cold"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from thermoscan.findings.kinds import WARNING, Kind, Sighting, size
-from thermoscan.findings.values import is_constant
+from thermoscan.findings.values import varies
 
 if TYPE_CHECKING:
     from thermoscan.checkpoint import Tensor
@@ -48,11 +48,7 @@ def duplicates(measurement: Measurement) -> Iterator[Sighting]:
 
 def _varied_tensors(measurement: Measurement) -> list[Tensor]:
     """The stored matrices in which something varies, each once."""
-    varied = {
-        each.tensor.name: each.tensor
-        for each in measurement.layers
-        if not is_constant(each.tally) and each.tally.moments.count > 1
-    }
+    varied = {each.tensor.name: each.tensor for each in measurement.layers if varies(each.tally)}
     return list(varied.values())
 
 

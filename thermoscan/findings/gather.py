@@ -38,6 +38,8 @@ DETECTORS: tuple[Detector, ...] = (
 """In the order in which findings of one severity are listed."""
 
 EXPLAINS: Mapping[Kind, frozenset[Kind]] = {
+    # What is not finite is left out of energies, and leaves few values or none.
+    values.NON_FINITE: frozenset({units.DEAD_UNITS, units.UNUSED_ROWS, storage.FEW_LEVELS}),
     training.AT_INITIALISATION: frozenset({peers.HOT, peers.COLD, peers.ORDER_OUTLIER}),
     training.DECAYED: frozenset({peers.COLD}),
     # Levels lie in cells of their own, so that the entropy of the cells is no continuous one.

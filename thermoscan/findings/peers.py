@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from thermoscan.anatomy.model import Role
 from thermoscan.findings.kinds import WARNING, Kind, Sighting, figure
-from thermoscan.findings.values import is_constant
+from thermoscan.findings.values import varies
 
 if TYPE_CHECKING:
     from thermoscan.scanner.measurement import LayerMeasurement, Measurement
@@ -162,7 +162,7 @@ def _by_role(measurement: Measurement) -> list[list[tuple[LayerMeasurement, Laye
     """The layers that have a temperature, by role."""
     groups: dict[Role, list[tuple[LayerMeasurement, LayerState]]] = {}
     for each in measurement.layers:
-        if each.state is not None and each.state.temperature > 0 and not is_constant(each.tally):
+        if each.state is not None and each.state.temperature > 0 and varies(each.tally):
             groups.setdefault(each.layer.role, []).append((each, each.state))
     return list(groups.values())
 

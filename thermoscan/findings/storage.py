@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from thermoscan.dtypes import DType
 from thermoscan.findings.kinds import INFO, Kind, Sighting, size
-from thermoscan.findings.values import is_constant
+from thermoscan.findings.values import varies
 
 if TYPE_CHECKING:
     from thermoscan.scanner.measurement import LayerMeasurement, Measurement
@@ -53,7 +53,7 @@ _NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 def few_levels(measurement: Measurement) -> Iterator[Sighting]:
     """Finds layers whose entries a byte could number: all, or in wide types those of each row."""
     for each in measurement.layers:
-        if each.tensor.dtype.itemsize >= 2 and not is_constant(each.tally):
+        if each.tensor.dtype.itemsize >= 2 and varies(each.tally):
             sighting = _few_in_all(each) or _few_in_a_row(each)
             if sighting:
                 yield sighting
@@ -91,7 +91,7 @@ def _few_in_a_row(each: LayerMeasurement) -> Sighting | None:
 def wasted_precision(measurement: Measurement) -> Iterator[Sighting]:
     """Finds 32- and 64-bit layers that fit a narrower type: all of them, else one by one."""
     wide = [each for each in measurement.layers if each.tensor.dtype.itemsize >= 4]
-    fitting = [each for each in wide if each.tally.fits and not is_constant(each.tally)]
+    fitting = [each for each in wide if each.tally.fits and varies(each.tally)]
     shared = set.intersection(*(set(each.tally.fits) for each in wide)) if wide else set()
     if fitting and shared and len(fitting) > 1:
         saved = sum(_saved(each) for each in wide)

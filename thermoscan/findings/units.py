@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thermoscan.anatomy.model import Role
 from thermoscan.findings.kinds import INFO, WARNING, Kind, Sighting
-from thermoscan.findings.values import is_constant
+from thermoscan.findings.values import varies
 
 if TYPE_CHECKING:
     from thermoscan.scanner.measurement import Measurement
@@ -40,7 +40,9 @@ def dead_units(measurement: Measurement) -> Iterator[Sighting]:
     """Finds units with less than a ten-thousandth of their layer's mean energy per unit."""
     for each in measurement.layers:
         spread = each.spread
-        if is_constant(each.tally) or each.tally.count < ENTRIES * spread.units:
+        if each.state is None or not each.state.temperature or not varies(each.tally):
+            continue
+        if each.tally.count < ENTRIES * spread.units:
             continue
         table = each.layer.role is Role.EMBEDDING
         if spread.dead > (PADDING_ROWS if table else 0):

@@ -48,10 +48,9 @@ SATURATED = Kind(
 )
 
 
-def is_constant(tally: Tally) -> bool:
-    """Says whether several entries are all finite and all the same."""
-    moments = tally.moments
-    return moments.count == tally.count > 1 and moments.minimum == moments.maximum
+def varies(tally: Tally) -> bool:
+    """Says whether there are finite entries that differ."""
+    return tally.moments.minimum < tally.moments.maximum
 
 
 def non_finite(measurement: Measurement) -> Iterator[Sighting]:
@@ -77,8 +76,9 @@ def _non_finite(name: str, tally: Tally, infinite: int) -> Iterator[Sighting]:
 def constant(measurement: Measurement) -> Iterator[Sighting]:
     """Finds matrices whose entries are all the same."""
     for each in measurement.layers:
-        if is_constant(each.tally):
-            value = each.tally.moments.minimum
+        moments = each.tally.moments
+        if moments.count == each.tally.count > 1 and not varies(each.tally):
+            value = moments.minimum
             yield Sighting(
                 CONSTANT,
                 each.layer.name,
@@ -91,7 +91,7 @@ def constant(measurement: Measurement) -> Iterator[Sighting]:
 def saturated(measurement: Measurement) -> Iterator[Sighting]:
     """Finds values that pile up at a layer's own extremes, or reach the largest of their type."""
     for each in measurement.layers:
-        if not is_constant(each.tally):
+        if varies(each.tally):
             sighting = _at_type_limit(each) or _piled_up(each)
             if sighting:
                 yield sighting
