@@ -112,8 +112,8 @@ class Checkpoint:
 
     Attributes:
         source: Where it came from.
-        tensors: Every stored tensor, in the order of file and offset; two names never share bytes
-            here.
+        tensors: Every stored tensor, in the order that the checkpoint lists them; no two share
+            bytes.
         files: Every file that belongs to it or lies beside its weights, with what became of each.
         reader: Reads the bytes.
         config: The parsed ``config.json`` beside the weights, or None.

@@ -1,8 +1,8 @@
 """Checkpoints on disk: one weight file, or a folder as transformers writes it.
 
-Takes a path; gives a `Checkpoint` whose tensors are in the order of file and offset. Every other
-file in the folder that looks like weights is recorded with the reason why it was not scanned, and a
-broken ``config.json`` is a note: neither stands in the way of the weights.
+Takes a path; gives a `Checkpoint` whose tensors are in the order that the files list them. Every
+other file in the folder that looks like weights is recorded with the reason why it was not scanned,
+and a broken ``config.json`` is a note: neither stands in the way of the weights.
 """
 
 from __future__ import annotations

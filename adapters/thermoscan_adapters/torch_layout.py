@@ -1,7 +1,7 @@
 """Where a described tensor lies in the file, and which tensors are the same bytes twice.
 
 Takes the tensors that were found, by name, and the bytes of each storage; gives `Tensor`s that
-never share a byte, sorted by offset. Refuses a tensor that reaches out of its storage
+never share a byte, in the order of the state dict. Refuses a tensor that reaches out of its storage
 (``tensor-outside-storage``) and a layout in which two indices may share an element
 (``tensor-overlapping-strides``: an axis with stride 0, or one whose stride is within the reach of
 the others).
@@ -72,6 +72,8 @@ def place(found: Iterable[tuple[str, TensorRef]], spans: Mapping[str, Span], fil
             aliases[tensor.name] = kept.name
         else:
             overlapping.append((tensor.name, kept.name))
+    names = {tensor.name: index for index, (tensor, _) in enumerate(placed)}
+    tensors.sort(key=lambda tensor: names[tensor.name])
     return Placed(tuple(tensors), aliases, tuple(overlapping))
 
 

