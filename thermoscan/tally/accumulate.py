@@ -40,6 +40,8 @@ class Accumulator:
     energy: FloatArray = field(init=False)
     gained: FloatArray = field(init=False)
     shifted: FloatArray = field(init=False)
+    bounds: npt.NDArray[np.int64] = field(init=False)
+    addresses: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         segments = len(self.piece.layers)
@@ -53,6 +55,25 @@ class Accumulator:
         put(self, "energy", np.zeros(self.piece.units))
         put(self, "gained", np.zeros(weighted))
         put(self, "shifted", np.zeros(weighted))
+        put(self, "bounds", np.array(self.piece.bounds, dtype=np.int64))
+        put(self, "addresses", self._addresses())
+
+    def _addresses(self) -> tuple[int, ...]:
+        """A kernel's arguments from `units` on; they stay the same from chunk to chunk."""
+        piece, weights = self.piece, self.piece.weights
+        results = (self.hist, self.moments, self.energy)
+        return (
+            piece.units,
+            piece.post,
+            self.bounds.ctypes.data,
+            len(piece.layers),
+            *(array.ctypes.data for array in results),
+            weights.gain.ctypes.data if weights else 0,
+            weights.shift.ctypes.data if weights else 0,
+            self.gained.ctypes.data,
+            self.shifted.ctypes.data,
+            self.mode,
+        )
 
     @property
     def mode(self) -> int:
@@ -74,25 +95,7 @@ def bits_of(chunk: memoryview, dtype: DType) -> Bits:
 
 def visit(into: Accumulator, bits: Bits, start: int) -> None:
     """Adds elements with the compiled kernels. Lets other threads run."""
-    piece, weights = into.piece, into.piece.weights
-    bounds = np.array(piece.bounds, dtype=np.int64)
-    kernel(into.dtype.label)(
-        bits.ctypes.data,
-        bits.size,
-        start,
-        piece.units,
-        piece.post,
-        bounds.ctypes.data,
-        len(piece.layers),
-        into.hist.ctypes.data,
-        into.moments.ctypes.data,
-        into.energy.ctypes.data,
-        weights.gain.ctypes.data if weights else 0,
-        weights.shift.ctypes.data if weights else 0,
-        into.gained.ctypes.data,
-        into.shifted.ctypes.data,
-        into.mode,
-    )
+    kernel(into.dtype.label)(bits.ctypes.data, bits.size, start, *into.addresses)
 
 
 def segment_patterns(

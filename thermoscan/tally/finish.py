@@ -209,12 +209,13 @@ def _exact_moments(values: FloatArray, counts: IntArray) -> Moments:
         return NO_MOMENTS
     mean = float((values * counts).sum() / n)
     d = values - mean
+    square = d * d  # numpy's powers above the second are slow
     return Moments(
         count=n,
         mean=mean,
-        m2=float((d**2 * counts).sum()),
-        m3=float((d**3 * counts).sum()),
-        m4=float((d**4 * counts).sum()),
+        m2=float((square * counts).sum()),
+        m3=float((square * d * counts).sum()),
+        m4=float((square * square * counts).sum()),
         minimum=float(values[0]),
         maximum=float(values[-1]),
     )

@@ -45,20 +45,29 @@ _FAST = {"reassoc", "contract", "nsz"}
 _inline = njit(inline="always", error_model="numpy", fastmath=_FAST)
 _function = njit(error_model="numpy", fastmath=_FAST)
 
-# Spans whose largest magnitude lies between 2^-40 and 2^40 have squares that float32 sums well.
+# Runs whose largest magnitude lies between 2^-40 and 2^40 have squares that float32 sums well.
 _SMALL = 87 << 23
 _LARGE = 167 << 23
 
 
-def _compile(element: Any, value: Any, finite: Any, observe: Any, accumulator: Any) -> Any:
+def _compile(
+    element: Any,
+    value: Any,
+    finite: Any,
+    observe: Any,
+    is_plain: Any,
+    is_sound: Any,
+    accumulator: Any,
+) -> Any:
     """Makes the kernel of one element type.
 
     Args:
         element: The unsigned integer type of an element's bits.
         value: Bits to value, as `accumulator`'s type.
         finite: Bits to whether the value is finite.
-        observe: Counts a span into its histogram and moments; says whether all of it is finite and
-            within the range that `accumulator` sums well.
+        observe: Counts a span into its histogram and moments; False where not all of it is finite.
+        is_plain: Whether a run is finite and within the range that `accumulator` sums well.
+        is_sound: The same, told from a run and its sum of squares, which costs less.
         accumulator: float32 or float64: the type in which a run is summed.
     """
 
@@ -163,10 +172,10 @@ def _compile(element: Any, value: Any, finite: Any, observe: Any, accumulator: A
                 e = unit_energy[unit:last]
                 ge = unit_gained[unit:last]
                 se = unit_shifted[unit:last]
-                if not plain:
+                s = squares(run) if post > 1 else 0.0
+                if not (plain and (is_sound(run, s) if post > 1 else is_plain(run))):
                     exact(run, g, b, e, ge, se, mode)
                 elif post > 1:
-                    s = squares(run)
                     e[0] += s
                     if mode == 1:
                         first, second = weighted(run, g, b)
@@ -227,7 +236,7 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
     def observe_patterns(run: Any, hist: Any, odd: Any, moments: Any) -> bool:
         for k in range(run.size):
             hist[run[k]] += uint32(1)
-        return is_plain(run)
+        return True
 
     @_function
     def observe_pairs(run: Any, hist: Any, odd: Any, moments: Any) -> bool:
@@ -235,10 +244,27 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
             hist[uint32(run[2 * k]) | (uint32(run[2 * k + 1]) << uint32(8))] += uint32(1)
         if run.size % 2:
             odd[run[run.size - 1]] += uint32(1)
+        return True
+
+    # What is not finite decodes to `least` or more. Where no ordinary run sums up to its square,
+    # the sum of squares tells all; E4M3's `least` is 480, and scaled weights sum up to more.
+    least = _decoded(special, raise_by, scale)
+    ceiling = min(least * least, 2.0**80) * 0.999
+    quiet = least > 2**15
+
+    @_function
+    def is_sound(run: Any, total: float) -> bool:
+        if quiet:
+            return 2.0**-80 <= total < ceiling
         return is_plain(run)
 
     observe = observe_pairs if width == 8 else observe_patterns
-    return _compile(element, value, finite, observe, float32)
+    return _compile(element, value, finite, observe, is_plain, is_sound, float32)
+
+
+def _decoded(magnitude: int, raise_by: int, scale: float) -> float:
+    """The value that magnitude bits decode to, finite or not."""
+    return float(np.array(magnitude << raise_by, np.uint32).view(np.float32)) * scale
 
 
 def _wide(element: Any, signed: Any, floating: Any, exponent: int, cell: Any) -> Any:
@@ -324,7 +350,15 @@ def _wide(element: Any, signed: Any, floating: Any, exponent: int, cell: Any) ->
             else:
                 moments[10] += 1
 
-    return _compile(element, value, finite, observe, float64)
+    @_function
+    def is_plain(run: Any) -> bool:
+        return True
+
+    @_function
+    def is_sound(run: Any, total: float) -> bool:
+        return True
+
+    return _compile(element, value, finite, observe, is_plain, is_sound, float64)
 
 
 @_inline

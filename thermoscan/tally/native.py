@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ _PROTOTYPE = ctypes.CFUNCTYPE(
     _INTEGER,
 )  # fmt: skip
 _loading = threading.Lock()
+_loaded: dict[str, Kernel] = {}
 
 
 def kernel(label: str) -> Kernel:
@@ -49,8 +50,12 @@ def kernel(label: str) -> Kernel:
 
     Its arguments are described in `thermoscan.tally.kernels`. A call lets other threads run.
     """
-    with _loading:
-        return _kernel(label)
+    found = _loaded.get(label)
+    if found is None:
+        with _loading:
+            found = _loaded.get(label) or _kernel(label)
+            _loaded[label] = found
+    return found
 
 
 def cache_folder() -> Path:
@@ -62,7 +67,6 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "thermoscan"
 
 
-@cache
 def _kernel(label: str) -> Kernel:
     llvm = _llvm()
     path = cache_folder() / f"{label}-{_fingerprint(llvm)}.o"

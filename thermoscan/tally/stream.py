@@ -24,8 +24,8 @@ from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
 from thermoscan.tally.witness import new_witness
 
-JOB_BYTES = 16 << 20
-READ_BYTES = 1 << 20
+JOB_BYTES = 32 << 20
+READ_BYTES = 2 << 20
 _JOB_TENSORS = 64
 
 
