@@ -251,7 +251,8 @@ class Unpickler:
         cls = self._stack.pop()
         if not isinstance(cls, Global):
             raise UnsafeError("pickle-code", "its pickle makes an object of a class without a name")
-        made = {} if (cls.module, cls.name) in MAPPINGS else Unknown(str(cls))
+        is_mapping = (cls.module, cls.name) in MAPPINGS
+        made: dict[object, object] | Unknown = {} if is_mapping else Unknown(str(cls))
         self._push_sized(made, _DESCRIPTION)
 
     def _build(self) -> None:

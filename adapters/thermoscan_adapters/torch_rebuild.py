@@ -116,8 +116,9 @@ def _tensor(name: str, arguments: tuple[object, ...], limits: Limits) -> TensorR
 
 def _from_type(arguments: tuple[object, ...], limits: Limits) -> TensorRef | UnreadTensor:
     """A tensor with attributes: (builder, class, arguments of the builder, attributes)."""
-    if len(arguments) == 4 and isinstance(arguments[0], Global):
-        builder, _, inner, _ = arguments
+    builder = arguments[0] if len(arguments) == 4 else None
+    if isinstance(builder, Global):
+        inner = arguments[2]
         named = (builder.module, builder.name)
         if named in TENSOR_BUILDERS and builder.name not in _FROM_TYPE and isinstance(inner, tuple):
             return _tensor(builder.name, inner, limits)

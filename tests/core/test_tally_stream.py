@@ -53,8 +53,8 @@ def test_a_tensor_of_many_blocks_is_put_together_exactly() -> None:
     )  # 50 MB: four blocks, the last one short, rows across blocks
     content, exact = encode(values, DType.F32)
     assert len(content) > 2 * JOB_BYTES
-    tensor, reader = stored(content, DType.F32, (2500, 5003))
-    (found,) = read([Order(tensor, pieces_of(tensor, [layer("w", (2500, 5003))], {}))], reader)
+    tensor, reader = stored(content, DType.F32, (4500, 5003))
+    (found,) = read([Order(tensor, pieces_of(tensor, [layer("w", (4500, 5003))], {}))], reader)
     tally = found.tallies["w"]
     w = exact.numpy()
     assert tally.moments.count == w.size
