@@ -79,16 +79,14 @@ def codes_of(patterns: IntArray, counts: IntArray, dtype: DType) -> Codes:
         dtype: The element type.
     """
     grid = grid_of(dtype)
-    magnitude = patterns & (grid.sign - 1)
-    finite = magnitude < len(grid.values)
-    negative = finite & (patterns >= grid.sign)
-    positive = finite & ~negative
-    signed = np.concatenate([-magnitude[negative][::-1], magnitude[positive]])
-    ordered = np.concatenate([counts[negative][::-1], counts[positive]])
-    both_zeros = np.flatnonzero(signed == 0)
-    if len(both_zeros) == 2:  # -0 and +0 are one value
-        ordered[both_zeros[1]] += ordered[both_zeros[0]]
-        signed, ordered = np.delete(signed, both_zeros[0]), np.delete(ordered, both_zeros[0])
+    limits = [len(grid.values), grid.sign, grid.sign + len(grid.values)]
+    positive, minus, negative = (int(place) for place in np.searchsorted(patterns, limits))
+    if patterns[minus:negative].size and patterns[0] == 0 and patterns[minus] == grid.sign:
+        counts = counts.copy()
+        counts[0] += counts[minus]  # -0 and +0 are one value
+        minus += 1
+    signed = np.concatenate([grid.sign - patterns[minus:negative][::-1], patterns[:positive]])
+    ordered = np.concatenate([counts[minus:negative][::-1], counts[:positive]])
     return Codes(signed=signed, counts=ordered, edges=grid.edges, octave_bits=grid.octave_bits)
 
 

@@ -194,10 +194,10 @@ def _extremes(codes: Codes) -> tuple[int, float]:
         return 0, 0.0
     found, expected = 0, 0.0
     for side in (1, -1):
-        counts, signed = codes.counts[::side], np.abs(codes.signed[::side])
+        counts = codes.counts[::side][: _NEIGHBOURS + 1]
+        signed = np.abs(codes.signed[::side][: _NEIGHBOURS + 1])
         widths = codes.edges[signed + 1] - codes.edges[signed]
-        inside = slice(1, _NEIGHBOURS + 1)
-        density = counts[inside].sum() / widths[inside].sum()
+        density = counts[1:].sum() / widths[1:].sum()
         found += int(counts[0])
         expected += float(density * widths[0])
     return found, expected

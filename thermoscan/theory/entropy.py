@@ -82,9 +82,10 @@ def differential_entropy(codes: Codes, minimum: float, maximum: float) -> Entrop
     """
     if len(codes.signed) < MINIMUM_CELLS:
         return None
-    bits = _bits_per_octave(codes)
-    value, sampling = _estimate(*_coarsen(codes, bits, minimum, maximum))
-    coarser, _ = _estimate(*_coarsen(codes, np.maximum(bits - 1, 0), minimum, maximum))
+    fine, bits = _coarsen(codes, _bits_per_octave(codes))
+    value, sampling = _estimate(_widths(fine, bits, minimum, maximum), fine.counts)
+    coarse, bits = _coarsen(fine, np.maximum(bits - 1, 0))
+    coarser, _ = _estimate(_widths(coarse, bits, minimum, maximum), coarse.counts)
     return Entropy(value=value, error=math.hypot(sampling, (coarser - value) / 3))
 
 
@@ -97,31 +98,32 @@ def _bits_per_octave(codes: Codes) -> IntArray:
     return np.repeat(np.minimum(bits, codes.octave_bits), np.diff([*starts, len(octave)]))
 
 
-def _coarsen(
-    codes: Codes, bits: IntArray, minimum: float, maximum: float
-) -> tuple[FloatArray, IntArray]:
-    """Returns the widths and counts of the cells that group the codes."""
+def _coarsen(codes: Codes, bits: IntArray) -> tuple[Codes, IntArray]:
+    """Returns the cells that so many bits per octave make of the codes, each by its first code."""
     shift = codes.octave_bits - bits
-    sign = np.sign(codes.signed)
-    first = np.abs(codes.signed) >> shift << shift
-    starts = _starts(sign * first)
+    first = np.sign(codes.signed) * (np.abs(codes.signed) >> shift << shift)
+    starts = _starts(first)
     counts = np.add.reduceat(codes.counts, starts)
-    first, shift = first[starts], shift[starts]
-    sign = np.where(first == 0, 0, sign[starts])
-    near = codes.edges[first]
-    far = codes.edges[np.minimum(first + (1 << shift), len(codes.edges) - 1)]
-    low = np.where(sign > 0, near, -far)
-    high = np.where(sign < 0, -near, far)
-    full = high - low
-    low[0] = max(low[0], minimum)
-    high[-1] = min(high[-1], maximum)
-    widths = high - low
-    for outermost in (0, -1):
+    return Codes(first[starts], counts, codes.edges, codes.octave_bits), bits[starts]
+
+
+def _widths(cells: Codes, bits: IntArray, minimum: float, maximum: float) -> FloatArray:
+    """Returns the widths of cells that `_coarsen` made."""
+    first = np.abs(cells.signed)
+    near = cells.edges[first]
+    last = first + (1 << (cells.octave_bits - bits))
+    far = cells.edges[np.minimum(last, len(cells.edges) - 1)]
+    full: FloatArray = np.where(first == 0, 2 * far, far - near)
+    widths = full.copy()
+    for outermost, extreme, side in ((0, -minimum, -1), (-1, maximum, 1)):
+        # The inner edge, counted towards the extreme.
+        outward = cells.signed[outermost] * side > 0
+        inner = near[outermost] if outward else -far[outermost]
         # k elements of a uniform cell reach k / (k + 1) of the way to its end, on average.
-        k = counts[outermost]
-        reach = max(widths[outermost] * (k + 1) / k, 1e-6 * full[outermost])
+        k = cells.counts[outermost]
+        reach = max((extreme - inner) * (k + 1) / k, 1e-6 * full[outermost])
         widths[outermost] = min(full[outermost], reach)
-    return widths, counts
+    return widths
 
 
 def _starts(keys: IntArray) -> IntArray:
