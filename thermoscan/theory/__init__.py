@@ -1,1 +1,10 @@
-"""."""
+"""The theory as pure functions of plain numbers and arrays; docs/theory.md says whose it is.
+
+::
+
+    entropy                 differential and discrete entropy from a histogram (section 6)
+    states                  temperature, order, transitions (section 3)
+    initialisation          the distributions that weights start from (sections 1 and 3)
+    activations, engine     the heat engine and its two types (section 4)
+    gaussian, quadrature    expectations under a normal pre-activation, exact and by rule
+"""
