@@ -146,7 +146,7 @@ def _figures(card: Card) -> tuple[Figure, ...]:
     engine = summary.engine_type or "engine of unknown type"
     rows = [
         ("reduced_temperature", "τ", "Reduced temperature", shown(summary.reduced_temperature),
-         "Fan-in × T. 1 is LeCun’s critical initialisation, 2 is He’s."),
+         "Fan-in × T, without embeddings. 1 is LeCun’s initialisation, 2 is He’s."),
         ("temperature", "T", "Temperature", shown(summary.temperature),
          "Mean squared weight: energy per degree of freedom."),
         ("order", "J", "Order", shown(summary.order),
@@ -159,7 +159,7 @@ def _figures(card: Card) -> tuple[Figure, ...]:
         ("carnot_bound", "C", "Carnot bound", percent(summary.carnot_bound),
          "1 − coldest τ / hottest τ over the layers that do work."),
         ("bits_per_parameter", "b", "Bits per parameter", shown(summary.bits_per_parameter),
-         "Information that a stored weight really holds."),
+         "Entropy of a stored weight’s bits; of wide floats an upper bound."),
     ]  # fmt: skip
     if summary.refresh_temperature is not None:
         refresh = ("refresh_temperature", "T*₂", "Refresh temperature",

@@ -25,8 +25,8 @@ def with_findings(*severities: str) -> Card:
 @pytest.mark.parametrize(
     ("severities", "worst", "headline"),
     [
-        ((), "ok", "Healthy: nothing stands out."),
-        (("info",), "ok", "Healthy: nothing stands out."),
+        ((), "ok", "Nothing stands out."),
+        (("info",), "ok", "Nothing stands out."),
         (("warning",), "warning", "One thing to look at: code 0."),
         (("info", "warning", "warning"), "warning", "Two things to look at: code 1, code 2."),
         (("warning", "error"), "error", "Broken in one place (and one thing to look at): code 1."),

@@ -53,6 +53,7 @@ _LARGE = 167 << 23
 def _compile(
     element: Any,
     value: Any,
+    size_of: Any,
     finite: Any,
     observe: Any,
     is_plain: Any,
@@ -64,6 +65,7 @@ def _compile(
     Args:
         element: The unsigned integer type of an element's bits.
         value: Bits to value, as `accumulator`'s type.
+        size_of: Bits to magnitude, likewise: cheaper, and enough for a square.
         finite: Bits to whether the value is finite.
         observe: Counts a span into its histogram and moments; False where not all of it is finite.
         is_plain: Whether a run is finite and within the range that `accumulator` sums well.
@@ -75,7 +77,7 @@ def _compile(
     def squares(run: Any) -> float:
         total = accumulator(0)
         for k in range(run.size):
-            x = value(run[k])
+            x = size_of(run[k])
             total += x * x
         return float64(total)
 
@@ -221,15 +223,19 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
         return uint32(raised).view(float32) * factor
 
     @_inline
+    def size_of(bits: Any) -> Any:
+        return uint32(uint32(bits & magnitude) << uint32(raise_by)).view(float32) * factor
+
+    @_inline
     def finite(bits: Any) -> bool:
         return (bits & magnitude) < special
 
     @_function
     def is_plain(run: Any) -> bool:
-        peak = uint32(0)
+        peak = element(0)
         for k in range(run.size):
-            peak = max(peak, uint32(run[k] & magnitude))
-        size = float32(uint32(peak << uint32(raise_by)).view(float32) * factor).view(uint32)
+            peak = max(peak, element(run[k] & element(magnitude)))
+        size = float32(size_of(peak)).view(uint32)
         return peak < special and _SMALL <= size < _LARGE
 
     @_function
@@ -259,7 +265,7 @@ def _narrow(element: Any, width: int, raise_by: int, scale: float, special: int)
         return is_plain(run)
 
     observe = observe_pairs if width == 8 else observe_patterns
-    return _compile(element, value, finite, observe, is_plain, is_sound, float32)
+    return _compile(element, value, size_of, finite, observe, is_plain, is_sound, float32)
 
 
 def _decoded(magnitude: int, raise_by: int, scale: float) -> float:
@@ -358,7 +364,7 @@ def _wide(element: Any, signed: Any, floating: Any, exponent: int, cell: Any) ->
     def is_sound(run: Any, total: float) -> bool:
         return True
 
-    return _compile(element, value, finite, observe, is_plain, is_sound, float64)
+    return _compile(element, value, value, finite, observe, is_plain, is_sound, float64)
 
 
 @_inline
