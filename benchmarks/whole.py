@@ -7,6 +7,8 @@ rate is that of reading the same files in order with one thread. Memory is the p
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,17 @@ from benchmarks import data, floor
 from benchmarks.processes import Taken, interleaved, median_ratio, scan
 from benchmarks.report import Row, Target
 from benchmarks.scale import Scale
+
+_SCAN_ALONE = """
+import sys, time
+from thermoscan.scanner import scan
+from thermoscan.plugins import adapter_for
+from thermoscan.tally.native import kernel
+adapter_for(sys.argv[1]), kernel("BF16")
+start = time.perf_counter()
+scan(sys.argv[1])
+print(time.perf_counter() - start)
+"""
 
 RATE = 3.0
 PEAK_MB = 300.0
@@ -47,6 +60,13 @@ def _warm(folder: Path, files: list[Path], size: int, scale: Scale) -> Iterator[
         f"{middle:.2f} s; {share:.2f} of the rate of reading alone; "
         f"slowest of {scale.rounds}: {max(seconds['scan']):.2f} s",
     )
+    alone = statistics.median(_alone(folder) for _ in range(scale.rounds))
+    yield Row(
+        "the scan of it alone",
+        size / alone / 1e9,
+        "GB/s",
+        how=f"{alone:.2f} s from opened source to card, without start-up and rendering",
+    )
     yield _peak(f"peak memory, {_gigabytes(size)}", max(run.peak_bytes for run in runs))
     yield Row(
         "bytes read / bytes of the checkpoint",
@@ -78,6 +98,14 @@ def _cold(folder: Path, files: list[Path], size: int, scale: Scale) -> Iterator[
         target=Target(COLD_SHARE),
         how=f"{rates[0]:.2f} of {rates[1]:.2f} GB/s; {from_disk:.0%} of the bytes from the disk",
     )
+
+
+def _alone(folder: Path) -> float:
+    """Seconds of `thermoscan.scan` in a process that has done its imports."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", _SCAN_ALONE, str(folder)], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def _timed(folder: Path, runs: list[Taken]) -> float:

@@ -10,15 +10,22 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+from thermoscan.cache import cache_folder
 
 _ASSETS = Path(__file__).parent / "assets"
 
 
 @cache
 def environment() -> Environment:
-    """Returns the environment that renders every template of this package."""
+    """Returns the environment that renders every template of this package.
+
+    Compiled templates are kept: compiling takes longer than rendering a card of 300 layers.
+    """
+    kept = cache_folder("templates")
     return Environment(
+        bytecode_cache=FileSystemBytecodeCache(str(kept)) if kept else None,
         loader=FileSystemLoader(_ASSETS, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,

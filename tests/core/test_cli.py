@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -38,6 +39,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_a_model_alone_is_scanned(tmp_path: Path) -> None:
+    run(str(path_of("minilm")), "-q", cwd=tmp_path)  # compiles the kernel where that was never done
     done = run(str(path_of("minilm")), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "22.7 M" in done.stdout
@@ -51,6 +53,13 @@ def test_json_to_stdout_is_the_card_alone(tmp_path: Path, checkpoint: Path) -> N
     assert done.returncode == 0
     assert from_json(done.stdout).model.id == "broken.safetensors"
     assert not (tmp_path / "thermoscan-reports").exists()
+
+
+def test_sha256_is_that_of_the_whole_file(tmp_path: Path, checkpoint: Path) -> None:
+    done = run(str(checkpoint), "--sha256", "--json", "-", cwd=tmp_path)
+    (file,) = json.loads(done.stdout)["model"]["files"]
+    expected = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert file["digest"] == {"algorithm": "sha256", "value": expected}
 
 
 def test_json_to_a_file_beside_the_cards(tmp_path: Path, checkpoint: Path) -> None:

@@ -4,10 +4,8 @@ Importing numba and unpacking its own cache takes three quarters of a second and
 process; the object code alone loads in a tenth of that. So the first use of a kernel on a machine
 compiles it and keeps the object code; later processes never import numba.
 
-The cache is ``$XDG_CACHE_HOME/thermoscan`` (or ``~/.cache/thermoscan``; ``THERMOSCAN_CACHE``
-overrides both). A file's name is a digest of all that its content follows from: the kernels'
-source, the versions of numba and llvmlite, and the processor. A cache that cannot be written costs
-time, not correctness.
+They are kept in the folder of `thermoscan.cache`. A file's name is a digest of all that its content
+follows from: the kernels' source, the versions of numba and llvmlite, and the processor.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -26,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+
+from thermoscan.cache import cache_folder
 
 Kernel = Callable[..., None]
 
@@ -58,22 +57,15 @@ def kernel(label: str) -> Kernel:
     return found
 
 
-def cache_folder() -> Path:
-    """Returns the folder that keeps the object code; it need not exist."""
-    own = os.environ.get("THERMOSCAN_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "thermoscan"
-
-
 def _kernel(label: str) -> Kernel:
     llvm = _llvm()
-    path = cache_folder() / f"{label}-{_fingerprint(llvm)}.o"
-    stored = _read(path)
+    folder = cache_folder("kernels")
+    path = folder / f"{label}-{_fingerprint(llvm)}.o" if folder else None
+    stored = _read(path) if path else None
     if stored is None:
         stored = _compile(label)
-        _write(path, *stored)
+        if path is not None:
+            _write(path, *stored)
     return _load(llvm, *stored)
 
 
@@ -120,7 +112,6 @@ def _read(path: Path) -> tuple[str, bytes] | None:
 def _write(path: Path, symbol: str, code: bytes) -> None:
     body = symbol.encode() + b"\n" + code
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(xxhash.xxh3_128_digest(body) + body)
         Path(file.name).replace(path)
