@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?= $(shell $(BIN)/python tests/support/wheels.py minilm 2>/dev/null)
 
-.PHONY: help scan test lint bench schema clean
+.PHONY: help scan test lint bench studies schema clean
 
 help:            ## Lists the targets
 	@grep -E '^[a-z]+: .*##' Makefile | sed 's/:.*##/\t/'
@@ -54,8 +54,11 @@ rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 	$(@D)/bin/pip install --quiet '$(notdir $(@D))==$(@F)' torch --constraint constraints.txt
 	@touch $@
 
+studies: .venv/dev .venv/checkpoints  ## Runs the studies, writes docs/studies (STUDY=name for one)
+	$(BIN)/python -m studies $(STUDY)
+
 schema: .venv/dev  ## Regenerates the JSON schema of the card
-	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-1.json
+	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-2.json
 
 clean:           ## Removes the environments
 	rm -rf .venv .venv-rivals

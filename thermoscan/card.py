@@ -1,7 +1,7 @@
-"""The card: everything that one scan found out about one model, as plain frozen data. Version 1.
+"""The card: everything that one scan found out about one model, as plain frozen data. Version 2.
 
 Reporters render it; `thermoscan.card_io` writes and reads its JSON, whose schema
-(``thermoscan/schema/card-1.json``) is generated from these classes. Every value that is None has
+(``thermoscan/schema/card-2.json``) is generated from these classes. Every value that is None has
 its reason under the same name in `reasons` of the same object; a reason is a short sentence that
 many layers may share, without names or numbers. Names in a card are as the checkpoint has them:
 hostile text. Energies and temperatures are in squared pre-activation units, entropies in nats,
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pandas
 
-CARD_VERSION = 1
-SCHEMA_URL = "https://thermoscan.github.io/schema/card-1.json"
+CARD_VERSION = 2
+SCHEMA_URL = "https://thermoscan.github.io/schema/card-2.json"
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,74 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class LayerProbe:
+    """What running the model on data measured of one layer (theory section 5).
+
+    Temperatures are virial, ``(1/d) Σ w ∂L/∂w``: nats per parameter where the loss is a
+    cross-entropy. Heat and work are means over the positions that the layer saw (tokens, patches,
+    places of a picture), summed over its units, in squared pre-activation units.
+
+    Attributes:
+        parameters: Degrees of freedom d: the entries that the running model has for this layer.
+        temperature: On the data.
+        heat: ``Q``; None for a layer that no activation follows.
+        work: ``W``; None likewise.
+        efficiency: ``W / Q``, measured; None likewise.
+        reference_temperature: On the reference data; None where the data is the reference data.
+        reference_efficiency: The same.
+        baseline_temperature: Mean over re-initialised copies, on the data; None without copies.
+        baseline_efficiency: ``ΣW / ΣQ`` of the copies.
+    """
+
+    parameters: int
+    temperature: float | None
+    heat: float | None
+    work: float | None
+    efficiency: float | None
+    reference_temperature: float | None
+    reference_efficiency: float | None
+    baseline_temperature: float | None
+    baseline_efficiency: float | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """What became of one layer since the base checkpoint (theory section 3, Type II).
+
+    Attributes:
+        status: ``"same"`` (the same numbers), ``"changed"``, ``"re-initialised"`` (nothing of the
+            base is left in it), ``"resized"`` or ``"added"``.
+        energy_change: ``½ Δ<w²>`` per parameter, squared weight units.
+        energy_error: Its standard error; that of a paired difference where entries correspond.
+        entropy_change: ``Δs``, nats per parameter.
+        entropy_error: Its standard error.
+        distance: ``|w₁ - w₀| / |w₀|``.
+        cosine: Of the angle between both states of the weights.
+        kept: ``<w₁, w₀> / <w₀, w₀>``: the share of the base that is still in the weights.
+        rank: Rank of the change, where it is low.
+    """
+
+    status: str
+    energy_change: float | None
+    energy_error: float | None
+    entropy_change: float | None
+    entropy_error: float | None
+    distance: float | None
+    cosine: float | None
+    kept: float | None
+    rank: int | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LayerRecord:
     """One weight matrix. `shape` is (outputs, inputs); `digest` is of the stored tensor's bytes.
 
     `transition_temperature` is measured from initialisation (Type I), `refresh_temperature` from a
-    base checkpoint (Type II). `sparsity` is the share of exact zeros, `bits_per_parameter` the
-    discrete entropy.
+    base checkpoint (Type II); `change` holds what else is known of that. `sparsity` is the share of
+    exact zeros, `bits_per_parameter` the discrete entropy. `engine` is estimated from the weights,
+    `probe` measured on data.
     """
 
     name: str
@@ -133,7 +195,120 @@ class LayerRecord:
     non_finite: int
     initialisation: InitialisationRecord | None
     engine: Engine | None
+    probe: LayerProbe | None
+    change: LayerChange | None
     digest: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExpertSpread:
+    """How the experts of one mixture differ, in one of their matrices.
+
+    Attributes:
+        name: What their layers' names have in common, the expert's number replaced by ``*``.
+        role: Of each of them.
+        depth: Block they belong to.
+        experts: How many they are.
+        reduced_temperature: ``Σ d τ / Σ d``.
+        temperature_spread: Standard deviation of T across experts, over its mean.
+        order_spread: Standard deviation of J across experts, nats per parameter.
+        coldest: Name of the layer with the least T.
+        hottest: Name of the layer with the greatest T.
+    """
+
+    name: str
+    role: str
+    depth: int | None
+    experts: int
+    reduced_temperature: float | None
+    temperature_spread: float | None
+    order_spread: float | None
+    coldest: str | None
+    hottest: str | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProbeRun:
+    """The whole model on one set of data (theory section 5).
+
+    Attributes:
+        data: What was run, in words; hostile text where it is a file's name.
+        inputs: Examples: texts cut to the model's length, rows, pictures.
+        positions: Places at which the loss was taken: tokens, labels.
+        loss: Mean over the positions, nats.
+        temperature: ``Σ d T / Σ d`` over the layers.
+        heat: Sum over the layers that have an activation.
+        work: Sum over the same.
+        efficiency: ``ΣW / ΣQ``.
+    """
+
+    data: str
+    inputs: int
+    positions: int
+    loss: float | None
+    temperature: float | None
+    heat: float | None
+    work: float | None
+    efficiency: float | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The model run on data (theory section 5).
+
+    Attributes:
+        objective: What the loss is: ``"causal language modelling"``, ``"masked language
+            modelling"``, ..., or ``"none"`` where only forward quantities were measured.
+        device: Where it ran, as torch names it.
+        seed: Of every random choice.
+        run: On the data.
+        reference: On the reference data; None where the data is the reference data.
+        baseline: Mean over `copies` re-initialised models on the data (Type I).
+        copies: How many they are.
+    """
+
+    objective: str
+    device: str
+    seed: int
+    run: ProbeRun
+    reference: ProbeRun | None
+    baseline: ProbeRun | None
+    copies: int
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model beside a base checkpoint (theory section 3, Type II).
+
+    Attributes:
+        base: Id of the base checkpoint.
+        base_revision: Commit that was pinned, for a hub source.
+        verdict: ``"same weights"``, ``"fine-tune"``, ``"merge candidate"`` or ``"unrelated"``.
+        because: What the verdict rests on, in a sentence with its numbers.
+        statuses: Status of `LayerChange` -> number of layers.
+        removed: Names of the base's layers that the model has not.
+        energy_change: ``Σ d ½Δ<w²> / Σ d`` over the layers in both.
+        entropy_change: ``Σ d Δs / Σ d`` over the same.
+        distance: ``|w₁ - w₀| / |w₀|`` over the layers whose entries correspond.
+        cosine: Over the same.
+        kept: Over the same.
+    """
+
+    base: str
+    base_revision: str | None
+    verdict: str
+    because: str
+    statuses: Mapping[str, int]
+    removed: tuple[str, ...]
+    energy_change: float | None
+    entropy_change: float | None
+    distance: float | None
+    cosine: float | None
+    kept: float | None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -203,6 +378,9 @@ class Card:
         summary: The model as a whole.
         layers: In the order of the model; a layer's index here is its ``#layer-INDEX`` in the HTML
             card.
+        experts: A mixture's experts beside each other; empty where there are none.
+        probe: The model run on data; None where it was not.
+        comparison: The model beside a base checkpoint; None where none was given.
         findings: What a person should know, in any order.
         coverage: Where every parameter went.
         files: Files beside the weights that were refused or skipped.
@@ -215,10 +393,14 @@ class Card:
     model: Model
     summary: Summary
     layers: tuple[LayerRecord, ...]
+    experts: tuple[ExpertSpread, ...]
+    probe: Probe | None
+    comparison: Comparison | None
     findings: tuple[Finding, ...]
     coverage: Coverage
     files: tuple[OtherFile, ...]
     notes: tuple[str, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the card as JSON text, the same bytes for the same card."""

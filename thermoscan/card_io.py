@@ -4,7 +4,7 @@ Takes and gives the frozen values of `thermoscan.card`. The text is the same byt
 on every run and machine: keys in the order of the fields, numbers rounded to nine significant
 digits, ASCII only (so that a lone surrogate in a name survives as an escape), a layer or finding
 per line. Refuses to write a number that is not finite, and to read what is not exactly a card of
-this version.
+this version or an older one, which `thermoscan.card_versions` brings up to date.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from thermoscan.card import CARD_VERSION, Card, Engine, InitialisationRecord, LayerRecord
+from thermoscan.card import (
+    CARD_VERSION,
+    Card,
+    Engine,
+    InitialisationRecord,
+    LayerChange,
+    LayerProbe,
+    LayerRecord,
+)
+from thermoscan.card_versions import up_to_date
 from thermoscan.errors import CardError
 
 if TYPE_CHECKING:
@@ -54,9 +63,9 @@ def from_json(text: str) -> Card:
             "card-newer-version",
             f"a card of version {version}; this thermoscan reads up to version {CARD_VERSION}",
         )
-    if version != CARD_VERSION:
-        raise CardError("card-malformed", f"no card: version is not {CARD_VERSION}")
-    card: Card = _build(Card, value, "card")
+    if type(version) is not int or version < 1:
+        raise CardError("card-malformed", "no card: it has no version")
+    card: Card = _build(Card, up_to_date(value, version), "card")
     return card
 
 
@@ -73,8 +82,8 @@ def missing_reasons(card: Card) -> list[str]:
 def layers_frame(card: Card) -> pandas.DataFrame:
     """Returns the layers of `card` as a data frame, a row each.
 
-    The fields of a layer's engine and initialisation become columns ``engine_...`` and
-    ``initialisation_...``; reasons are left out, None becomes a missing value.
+    The fields of a layer's engine, initialisation, probe and change become columns ``engine_...``
+    and so on; reasons are left out, None becomes a missing value.
 
     Raises:
         ImportError: pandas is not installed.
@@ -85,7 +94,12 @@ def layers_frame(card: Card) -> pandas.DataFrame:
 
 
 def _row(layer: LayerRecord) -> dict[str, Any]:
-    parts = {"engine": Engine, "initialisation": InitialisationRecord}
+    parts = {
+        "engine": Engine,
+        "initialisation": InitialisationRecord,
+        "probe": LayerProbe,
+        "change": LayerChange,
+    }
     row = {key: value for key, value in vars(layer).items() if key not in (*parts, "reasons")}
     for name, kind in parts.items():
         part = getattr(layer, name)

@@ -28,6 +28,10 @@ from thermoscan.card import (
 )
 
 NO_BASE = {"refresh_temperature": "no base checkpoint was given"}
+ALONE = {
+    "probe": "the model was not run on data",
+    "change": "no base checkpoint was given",
+}
 AT_START = "at initialisation: the entropy has not moved by more than its error"
 
 HOSTILE_NAMES = (
@@ -71,7 +75,7 @@ def layer(
     temperature = reduced / fan_in
     entropic = temperature * math.exp(-2 * order)
     entropy = 0.5 * math.log(2 * math.pi * math.e * entropic)
-    reasons = dict(NO_BASE)
+    reasons = {**NO_BASE, **ALONE}
     if transition is None:
         reasons["transition_temperature"] = AT_START
     if efficiency is None:
@@ -109,6 +113,8 @@ def layer(
         non_finite=0,
         initialisation=InitialisationRecord("normal", 0.0004, "initializer_range of config.json"),
         engine=engine,
+        probe=None,
+        change=None,
         digest="xxh3-128:99aa06d3014798d86001c324468d497f",
         reasons=reasons,
     )
@@ -224,6 +230,9 @@ def assemble(
             reasons=dict(NO_BASE),
         ),
         layers=layers,
+        experts=(),
+        probe=None,
+        comparison=None,
         findings=findings,
         coverage=Coverage(
             parameters=total,
@@ -246,6 +255,7 @@ def assemble(
             "Initialisation is taken from initializer_range of config.json.",
             "Efficiencies are estimates: inputs are taken to be what the feeding norm makes them.",
         ),
+        reasons={"probe": ALONE["probe"], "comparison": ALONE["change"]},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The commands and their options.
+"""The group of commands, and the process around it.
 
 Exit status: 0 when the work was done, 1 when a finding reached ``--fail-on``, 2 for unusable input
 or options.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from pathlib import Path
 
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.scan import scan
 from thermoscan.errors import ThermoscanError
-
-_SEVERITIES = {"error": ("error",), "warning": ("error", "warning")}
 
 
 class _DefaultToScan(click.Group):
@@ -37,68 +35,8 @@ def cli() -> None:
     """
 
 
-@cli.command()
-@click.argument("model")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the cards.  [default: thermoscan-reports/MODEL]",
-)
-@click.option(
-    "--json",
-    "json_to",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=str),
-    metavar="FILE",
-    help="Write the JSON card alone to FILE; - is standard output.",
-)
-@click.option("--revision", help="Branch, tag or commit of a hub repository.")
-@click.option(
-    "--base", metavar="MODEL", help="The checkpoint it was trained from, for refresh temperatures."
-)
-@click.option("--activation", help="Hidden activation, such as relu, where no configuration says.")
-@click.option(
-    "--init",
-    "initialisation",
-    metavar="RULE",
-    help="What weights started from: torch, he_normal, normal(0.02), uniform(0.05), ...",
-)
-@click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(list(_SEVERITIES)),
-    help="Exit with status 1 when a finding is at least this severe.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
-def scan(
-    model: str,
-    out: Path | None,
-    json_to: str | None,
-    revision: str | None,
-    base: str | None,
-    activation: str | None,
-    initialisation: str | None,
-    sha256: bool,
-    fail_on: str | None,
-    quiet: bool,
-) -> None:
-    """Scans MODEL, a file, a folder or a hub id, and writes its card."""
-    from thermoscan.cli.outputs import emit  # noqa: PLC0415 - the help needs none of this
-    from thermoscan.cli.progress import progress_on_stderr  # noqa: PLC0415
-    from thermoscan.options import ScanOptions  # noqa: PLC0415
-    from thermoscan.scanner import scan as scan_model  # noqa: PLC0415
-
-    options = ScanOptions(
-        revision=revision,
-        base=base,
-        activation=activation,
-        initialisation=initialisation,
-        sha256=sha256,
-    )
-    with progress_on_stderr(quiet) as progress:
-        card = scan_model(model, options, progress)
-    emit(card, out, json_to, quiet)
-    if fail_on and any(each.severity in _SEVERITIES[fail_on] for each in card.findings):
-        sys.exit(1)
+for command in (scan,):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 import unicodedata
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from thermoscan.card import Card
+from thermoscan.cli.options import SEVERITIES
 from thermoscan.plugins import reporter
 
 REPORTS_FOLDER = Path("thermoscan-reports")
@@ -21,15 +23,26 @@ _LONGEST_NAME = 100
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def emit(card: Card, out: Path | None, json_to: str | None, quiet: bool) -> None:
+def emit(
+    card: Card, out: Path | None, json_to: str | None, quiet: bool, fail_on: str | None
+) -> None:
     """Writes the card's files and prints its summary, as the options ask.
+
+    Ends the process with status 1 where a finding reaches `fail_on`.
 
     Args:
         card: The card.
         out: Folder for the files; None for a folder of the model's name below `REPORTS_FOLDER`.
         json_to: Where the JSON alone goes; ``"-"`` is stdout, which then holds nothing else.
         quiet: Whether to print no summary.
+        fail_on: A key of `SEVERITIES`; None where no finding is to fail the command.
     """
+    _write_all(card, out, json_to, quiet)
+    if fail_on and any(each.severity in SEVERITIES[fail_on] for each in card.findings):
+        sys.exit(1)
+
+
+def _write_all(card: Card, out: Path | None, json_to: str | None, quiet: bool) -> None:
     if json_to == "-":
         click.echo(card.to_json(), nl=False)
     elif json_to is not None:

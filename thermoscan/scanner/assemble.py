@@ -44,6 +44,7 @@ TENSOR_DIGESTS = "xxh3-128/tensors"
 """A file's digest: xxh3-128 over the 16-byte digests of its tensors, in the order of the file."""
 
 NO_BASE = "no base checkpoint was given"
+NOT_PROBED = "the model was not run on data"
 NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
 NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
 NO_LAYER = "no layer was analysed"
@@ -90,6 +91,9 @@ def card_of(
         model=_model(measurement, sha256),
         summary=_summary(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
+        experts=(),
+        probe=None,
+        comparison=None,
         findings=tuple(findings),
         coverage=_coverage(measurement),
         files=tuple(
@@ -102,6 +106,7 @@ def card_of(
                 [*checkpoint.notes, *measurement.anatomy.notes, *_assumptions(measurement)]
             )
         ),
+        reasons={"probe": NOT_PROBED, "comparison": NO_BASE},
     )
 
 
@@ -232,7 +237,7 @@ def _no_stage(layers: Sequence[LayerMeasurement]) -> str:
 
 def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     layer, tally, state = found.layer, found.tally, found.state
-    reasons = _Reasons()
+    reasons = _Reasons(probe=NOT_PROBED, change=NO_BASE)
     no_entropy = tally.entropy_reason or NO_DEGREES
     has_values = tally.moments.count > 0
     initialisation = layer.initialisation
@@ -285,6 +290,8 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         non_finite=tally.nan + tally.infinite,
         initialisation=_initialisation(initialisation),
         engine=engine,
+        probe=None,
+        change=None,
         digest=found.digest,
         reasons=reasons,
     )

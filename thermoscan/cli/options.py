@@ -1,0 +1,61 @@
+"""Options that several commands share: where a card goes, and what is assumed about a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SEVERITIES = {"error": ("error",), "warning": ("error", "warning")}
+"""Value of ``--fail-on`` -> severities that reach it."""
+
+
+def card_options(command: F) -> F:
+    """Adds the options of a command that ends in a card."""
+    return _with(
+        command,
+        click.option(
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for the cards.  [default: thermoscan-reports/MODEL]",
+        ),
+        click.option(
+            "--json",
+            "json_to",
+            type=click.Path(dir_okay=False, allow_dash=True, path_type=str),
+            metavar="FILE",
+            help="Write the JSON card alone to FILE; - is standard output.",
+        ),
+        click.option(
+            "--fail-on",
+            type=click.Choice(list(SEVERITIES)),
+            help="Exit with status 1 when a finding is at least this severe.",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
+    )
+
+
+def assumption_options(command: F) -> F:
+    """Adds the options that state what a configuration does not."""
+    return _with(
+        command,
+        click.option(
+            "--activation", help="Hidden activation, such as relu, where no configuration says."
+        ),
+        click.option(
+            "--init",
+            "initialisation",
+            metavar="RULE",
+            help="What weights started from: torch, he_normal, normal(0.02), uniform(0.05), ...",
+        ),
+    )
+
+
+def _with(command: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

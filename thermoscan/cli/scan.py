@@ -1,0 +1,48 @@
+"""``thermoscan scan MODEL``: the card of a checkpoint, from its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from thermoscan.cli.options import assumption_options, card_options
+
+
+@click.command()
+@click.argument("model")
+@card_options
+@click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option(
+    "--base", metavar="MODEL", help="The checkpoint it was trained from, for refresh temperatures."
+)
+@assumption_options
+@click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
+def scan(
+    model: str,
+    out: Path | None,
+    json_to: str | None,
+    revision: str | None,
+    base: str | None,
+    activation: str | None,
+    initialisation: str | None,
+    sha256: bool,
+    fail_on: str | None,
+    quiet: bool,
+) -> None:
+    """Scans MODEL, a file, a folder or a hub id, and writes its card."""
+    from thermoscan.cli.outputs import emit  # noqa: PLC0415 - the help needs none of this
+    from thermoscan.cli.progress import progress_on_stderr  # noqa: PLC0415
+    from thermoscan.options import ScanOptions  # noqa: PLC0415
+    from thermoscan.scanner import scan as scan_model  # noqa: PLC0415
+
+    options = ScanOptions(
+        revision=revision,
+        base=base,
+        activation=activation,
+        initialisation=initialisation,
+        sha256=sha256,
+    )
+    with progress_on_stderr(quiet) as progress:
+        card = scan_model(model, options, progress)
+    emit(card, out, json_to, quiet, fail_on)
