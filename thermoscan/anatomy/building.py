@@ -43,7 +43,9 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
     receptive = math.prod(tensor.shape[2:]) if draft.role is Role.CONVOLUTION else 1
     start, reason = known.beginnings.of(draft, fan_in, outputs * receptive)
     bias = _bias(draft, outputs, known.census)
-    norm = known.norms.feeding(draft.place, draft.role, inputs)
+    features = inputs if draft.role is not Role.CONVOLUTION else tensor.shape[1]
+    norm = known.norms.feeding(draft.place, draft.role, features)
+    following = known.firings.following(draft.place, outputs)
     index = draft.recurrence.layer if draft.recurrence else None
     depth = draft.place.depth if draft.place.depth is not None else index
     several = len(divided.parts) > 1
@@ -70,6 +72,7 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
                     engine=firing.engine,
                     joins=_joins(draft, part),
                     norm=norm,
+                    following=following,
                     bias=slot,
                     initialisation=start,
                     initialisation_reason=reason,
