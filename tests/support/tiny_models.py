@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _VOCABULARY = 100
 _TOKENS = 7
+_LAST_TOKEN = 2
 _PIXELS = 32
 _SAMPLES = 800
 _FRAMES = 40
@@ -47,7 +48,7 @@ _SIZES: dict[str, Any] = {
     "eos_token_id": 0,
 }
 _GROUPED = {**_SIZES, "num_key_value_heads": 2, "head_dim": 16}
-_EXPERTS = {**_GROUPED, "moe_intermediate_size": 32}
+_EXPERTS = {**_GROUPED, "moe_intermediate_size": 32, "num_experts": 3, "num_experts_per_tok": 2}
 _PICTURE = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -129,14 +130,15 @@ _LATENT = {
     "moe_intermediate_size": 32,
 }
 _TEXT_HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
-_CAUSAL = ("Model", "ForCausalLM")
+_FEW_HEADS = ("ForMaskedLM", "ForSequenceClassification")
+_CAUSAL = ("ForCausalLM",)
 
 #: Name -> how to build it. The name is the model type, with a variant in brackets.
 TINY: dict[str, Tiny] = {
     "bert": Tiny("Bert", _SIZES, (*_TEXT_HEADS, "ForPreTraining")),
     "roberta": Tiny("Roberta", {**_SIZES, "max_position_embeddings": 64}, _TEXT_HEADS),
-    "xlm-roberta": Tiny("XLMRoberta", {**_SIZES, "max_position_embeddings": 64}, _TEXT_HEADS),
-    "camembert": Tiny("Camembert", {**_SIZES, "max_position_embeddings": 64}, _TEXT_HEADS),
+    "xlm-roberta": Tiny("XLMRoberta", {**_SIZES, "max_position_embeddings": 64}, _FEW_HEADS),
+    "camembert": Tiny("Camembert", {**_SIZES, "max_position_embeddings": 64}, _FEW_HEADS),
     "distilbert": Tiny(
         "DistilBert",
         {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "vocab_size": _VOCABULARY},
@@ -145,7 +147,7 @@ TINY: dict[str, Tiny] = {
     "electra": Tiny(
         "Electra", {**_SIZES, "embedding_size": 48}, (*_TEXT_HEADS, "ForPreTraining")
     ),
-    "albert": Tiny("Albert", {**_SIZES, "embedding_size": 48}, (*_TEXT_HEADS, "ForPreTraining")),
+    "albert": Tiny("Albert", {**_SIZES, "embedding_size": 48, "num_hidden_layers": 3}, (*_TEXT_HEADS, "ForPreTraining")),
     "deberta-v2": Tiny(
         "DebertaV2",
         {**_SIZES, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16,
@@ -220,10 +222,10 @@ TINY: dict[str, Tiny] = {
     "mixtral": Tiny("Mixtral", {**_GROUPED, "num_local_experts": 3}, _CAUSAL),
     "qwen2_moe": Tiny(
         "Qwen2Moe",
-        {**_EXPERTS, "num_experts": 3, "shared_expert_intermediate_size": 48},
+        {**_EXPERTS, "shared_expert_intermediate_size": 48},
         _CAUSAL,
     ),
-    "qwen3_moe": Tiny("Qwen3Moe", {**_EXPERTS, "num_experts": 3}, _CAUSAL),
+    "qwen3_moe": Tiny("Qwen3Moe", _EXPERTS, _CAUSAL),
     "olmoe": Tiny("Olmoe", {**_GROUPED, "num_experts": 3, "num_experts_per_tok": 2}, _CAUSAL),
     "granitemoe": Tiny(
         "GraniteMoe", {**_GROUPED, "num_local_experts": 3, "num_experts_per_tok": 2}, _CAUSAL
@@ -362,6 +364,7 @@ def inputs_of(name: str, head: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if "text" in kind and kind != "speech to text":
         made["input_ids"] = torch.randint(3, _VOCABULARY, (1, _TOKENS))
+        made["input_ids"][0, -1] = _LAST_TOKEN
     if "to text" in kind and head != "EncoderModel" and "Classification" not in head:
         made["decoder_input_ids"] = torch.randint(3, _VOCABULARY, (1, _TOKENS - 2))
     if "pixels" in kind:

@@ -77,7 +77,7 @@ _MAMBA = Convention(
     tied=True,
     flows=(flows.MAMBA,),
     defaults={"initializer_range|init_std": 0.1, "time_step_scale": 1.0},
-    draws={"dt_proj": draws.CONSTANT},
+    draws={**draws.MAMBA, "dt_proj": draws.CONSTANT},
     fires={"conv1d": STATED, "x_proj": "identity", "dt_proj": "softplus"},
     words={
         "mixer.in_proj": Rule(Role.UP, (Role.UP, Role.GATE)),
@@ -208,7 +208,7 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
     "wav2vec2": _speech(_SPEECH),
     "hubert": _speech(replace(_SPEECH, draws=draws.HUBERT)),
     "vit": replace(_VIT, draws=draws.VIT),
-    "deit": replace(_VIT, draws=draws.VIT),
+    "deit": replace(_VIT, draws=draws.RELATIVE_POSITIONS),
     "beit": replace(_VIT, draws=draws.RELATIVE_POSITIONS),
     "dinov2": replace(_VIT, flows=(flows.DINO,), draw=draws.CUT_AT_TWO, draws=draws.VIT),
     "vit_mae": replace(

@@ -70,7 +70,7 @@ ALBERT = Flow(
 )
 
 _BART_NORMS = ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm")
-_HEADS = frozenset({"lm_head", "proj_out", "out_proj", "classification_head.dense", "project_out"})
+_HEADS = frozenset({"lm_head", "proj_out", "classification_head.dense", "project_out"})
 
 
 def _bart(before: bool) -> tuple[Flow, ...]:
@@ -108,10 +108,12 @@ T5 = (_t5("encoder", 1, frozenset({"classifier"})), _t5("decoder", 2, _T5_READER
 WAV2VEC_BEHIND = Flow(
     ">attention layer_norm >feed-forward final_layer_norm",
     start="layer_norm",
+    within="layers",
 )
 WAV2VEC_BEFORE = Flow(
     "layer_norm >attention final_layer_norm >feed-forward +",
     end=("layer_norm",),
+    within="layers",
 )
 _CLIP_STEPS = "layer_norm1 >attention layer_norm2 >feed-forward +"
 CLIP = (
@@ -145,6 +147,8 @@ BY_NAMES = (
 #: Layers with a norm right in front of them -> its path from the module around the layer, a leading
 #: ``^`` for each level up.
 BESIDE: Mapping[str, tuple[str, ...]] = {
+    "embeddings_project": ("embeddings.LayerNorm",),
+    "embedding_hidden_mapping_in": ("^embeddings.LayerNorm",),
     "q_b_proj": ("q_a_layernorm",),
     "kv_b_proj": ("kv_a_layernorm",),
     "predictions.decoder": ("transform.LayerNorm", "LayerNorm"),

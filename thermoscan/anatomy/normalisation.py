@@ -79,7 +79,7 @@ class Norms:
         self._has_pooler = any(
             joined(_around(blocks, up), pooler) in self._shapes
             for blocks in self._last
-            for up in (1, 2, 3)
+            for up in (1, 2, 3, 4)
             for pooler in _POOLERS
         )
 
