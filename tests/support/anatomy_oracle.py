@@ -32,6 +32,7 @@ Values = npt.NDArray[np.float32]
 _ACTIVATIONS = (
     *(functional.gelu, functional.relu, functional.silu, functional.softplus),
     *(torch.tanh, torch.Tensor.tanh, functional.tanh, torch.relu, torch.Tensor.relu),
+    *(torch.sigmoid, torch.Tensor.sigmoid),
 )
 _MATMUL = (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 _MULTIPLY = (torch.mul, torch.Tensor.mul, torch.Tensor.__mul__)
@@ -109,11 +110,11 @@ class Trace(TorchFunctionMode):
         if func in _ACTIVATIONS:
             self.fire(lambda z: func(z, *args[1:], **kwargs), args[0], out)
         elif func in _LINEAR:
-            self._used(args[0], args[1], out, func is not functional.linear)
+            self._used(*_first_two(args, kwargs), out, func is not functional.linear)
         elif func is torch.addmm:
             self._used(args[1], args[2], out, False)
-        elif func in _MATMUL and not self._used(args[0], args[1], out, False) and out.ndim == 4:
-            self._attend(args[0], args[1], out)
+        elif func in _MATMUL:
+            self._multiplied(args[0], args[1], out)
         elif func in _ADDED:
             batches = [kwargs.get(f"batch{i + 1}", args[i + 1 : i + 2]) for i in (0, 1)]
             self._attend(*(each[0] if isinstance(each, tuple) else each for each in batches), out)
@@ -121,6 +122,7 @@ class Trace(TorchFunctionMode):
             self._weights[address(out)] = out
         elif func in _MULTIPLY and any(address(each) in self._responses for each in args):
             self.gated.append(kept(out))
+            self._responses[address(out)] = out
         elif func is functional.scaled_dot_product_attention:
             self._attend(args[0], args[1].transpose(-2, -1), None)
             self.arguments.append((Role.VALUE, kept(args[2])))
@@ -132,6 +134,16 @@ class Trace(TorchFunctionMode):
         self.fired.append((function, kept(taken), kept(out)))
         self._responses[address(out)] = out
 
+    def _multiplied(self, first: Any, second: Any, out: torch.Tensor) -> None:
+        """Notes a bare product: of a weight, whose bias is then added later, or in attention."""
+        if (name := self.names.get(address(second))) is not None:
+            self._used(first, second, out + self.biases.get(name, 0), False)
+        elif (name := self.names.get(address(first))) is not None:
+            flipped = out.transpose(-2, -1)
+            self._used(second.transpose(-2, -1), first, flipped + self.biases.get(name, 0), False)
+        elif out.ndim == 4:
+            self._attend(first, second, out)
+
     def _attend(self, first: torch.Tensor, second: torch.Tensor, out: torch.Tensor | None) -> None:
         """Notes queries and keys at position 0, where rotations do nothing; or values."""
         if out is not None and address(first) in self._weights:
@@ -141,18 +153,15 @@ class Trace(TorchFunctionMode):
         self.arguments.append((Role.QUERY, kept(first[..., 0, :])))
         self.arguments.append((Role.KEY, kept(second[..., 0])))
 
-    def _used(self, x: Any, weight: Any, out: torch.Tensor, convolved: bool) -> bool:
+    def _used(self, x: Any, weight: Any, out: torch.Tensor, convolved: bool) -> None:
         name = self.names.get(address(weight))
         if name is None:
-            return False
+            return
         shape = self.shapes[name]
         stacked = len(shape) == 3 and weight.ndim == 2
         group = weight.storage_offset() // (shape[1] * shape[2]) if stacked else None
         channels = out.ndim - (3 if convolved and weight.ndim == 4 else 2) if convolved else out.ndim - 1
-        if self.biases.get(name) is not None:
-            out = out + self.biases[name]
         self.uses.setdefault((name, group), []).append(Use(kept(x), kept(out), channels))
-        return True
 
     def hook(self, path: str, module: torch.nn.Module) -> Callable[..., None]:
         def seen(_: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -164,6 +173,12 @@ class Trace(TorchFunctionMode):
                 self.fire(module, inputs[0], output)
 
         return seen
+
+
+def _first_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """Input and weight of a linear map or a convolution, however they are passed."""
+    given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
+    return given["input"], given["weight"]
 
 
 def address(tensor: Any) -> int:
@@ -232,24 +247,17 @@ def specimen(name: str, head: str) -> Specimen:
     trace = Trace(
         {p.untyped_storage().data_ptr(): n for n, p in parameters},
         {n: tuple(p.shape) for n, p in parameters},
-        late_biases(model),
+        {
+            f"{path}.weight": module.bias
+            for path, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and module.bias is not None
+        },
     )
     for path, module in model.named_modules():
         module.register_forward_hook(trace.hook(path, module))
     with torch.no_grad(), trace:
         model(**inputs_of(name, head))
     return Specimen(name, head, model, anatomy, drawn, trace)
-
-
-def late_biases(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Biases of linear maps that multiply first and add the bias themselves (Falcon's)."""
-    return {
-        f"{path}.weight": module.bias
-        for path, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and type(module).forward is not torch.nn.Linear.forward
-        and module.bias is not None
-    }
 
 
 def spreads(name: str) -> dict[str, Any]:
@@ -277,7 +285,9 @@ def judge(name: str, head: str) -> Verdict:
         verdict.layers[layer.role.value] += 1
         _judge_draw(layer, of, verdict)
         uses = of.trace.uses.get((layer.tensor, layer.group), [])
-        if uses and layer.role is not Role.EMBEDDING:
+        if not uses and layer.role is not Role.EMBEDDING:
+            verdict.unknown["data flow", "not seen in the forward pass"] += 1
+        elif layer.role is not Role.EMBEDDING:
             _judge_size(layer, uses, of, verdict)
             _judge_norm(layer, uses, of, verdict)
             _judge_activation(layer, uses, of, verdict)
@@ -451,17 +461,22 @@ def _judge_tables_and_norms(of: Specimen, verdict: Verdict) -> None:
     }
     norms = {r.tensor for r in of.anatomy.recorded if r.role is Role.NORM}
     verdict.expect("role", norms == gains, f"norms: {norms ^ gains}")
-    expected = ties(of.model)
-    verdict.expect("tie", of.anatomy.tied == expected, f"{of.anatomy.tied}, not {expected}")
+    expected, told = ties(of.model), {frozenset(pair) for pair in of.anatomy.tied.items()}
+    verdict.expect("tie", told == expected, f"{told}, not {expected}")
 
 
-def ties(model: PreTrainedModel) -> dict[str, str]:
-    """The matrices of a model that are one parameter under several names: other name -> first."""
+def ties(model: PreTrainedModel) -> set[frozenset[str]]:
+    """The matrices of a model that are one parameter under several names: pairs of names."""
     seen: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if parameter.ndim > 1:
             seen.setdefault(id(parameter), []).append(name)
-    return {name: names[0] for names in seen.values() for name in names[1:]}
+    tables = {f"{p}.weight" for p, m in model.named_modules() if isinstance(m, torch.nn.Embedding)}
+    pairs = set()
+    for names in seen.values():
+        first = next((n for n in names if n in tables), names[0])
+        pairs |= {frozenset((first, name)) for name in names if name != first}
+    return pairs
 
 
 def facts(anatomy: Anatomy, state: dict[str, torch.Tensor]) -> Counter[tuple[Any, ...]]:

@@ -77,13 +77,25 @@ _MAMBA = Convention(
     tied=True,
     flows=(flows.MAMBA,),
     defaults={"initializer_range|init_std": 0.1, "time_step_scale": 1.0},
-    draws={**draws.MAMBA, "dt_proj": draws.CONSTANT},
     fires={"conv1d": STATED, "x_proj": "identity", "dt_proj": "softplus"},
     words={
         "mixer.in_proj": Rule(Role.UP, (Role.UP, Role.GATE)),
         "mixer.out_proj": Rule(Role.DOWN),
     },
 )
+
+
+def _mamba(outwards: Draw) -> Switch:
+    """Mamba with this draw of what leads out of a block."""
+    random = {"conv1d": draws.TORCH, "out_proj": outwards, "dt_proj": draws.TIME_STEPS}
+    return Switch(
+        "time_step_init_scheme",
+        "random",
+        {
+            "random": replace(_MAMBA, draws=random),
+            "constant": replace(_MAMBA, draws={**random, "dt_proj": draws.CONSTANT}),
+        },
+    )
 
 
 def _speech(convention: Convention) -> Switch:
@@ -179,9 +191,7 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
     "gemma2": _GEMMA2,
     "gemma3_text": _GEMMA2,
     "mamba": Switch(
-        "time_step_init_scheme",
-        "random",
-        {"random": replace(_MAMBA, draws=draws.MAMBA), "constant": _MAMBA},
+        "rescale_prenorm_residual", False, {False: _mamba(draws.TORCH), True: _mamba(draws.DAMPED)}
     ),
     "t5": Convention(
         "relu",

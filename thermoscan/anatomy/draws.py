@@ -26,6 +26,9 @@ RESIDUAL = Draw("normal", {**_STD, _LAYERS: -0.5}, factor=math.sqrt(0.5))
 CUT_AT_TWO = Draw("truncated normal", _STD, cut=2.0, absolute=True)
 #: What torch does to a linear map unasked: U(±1/√fan_in).
 TORCH = Draw("uniform", {"fan_in": -0.5})
+#: The same, damped as in GPT-2.
+DAMPED = Draw("uniform", {"fan_in": -0.5, _LAYERS: -0.5})
+TIME_STEPS = Draw("uniform", {"fan_in": -0.5, "time_step_scale": 1.0})
 HE_NORMAL = Draw("normal", {"fan_in": -0.5}, factor=math.sqrt(2))
 HE_NORMAL_OUT = Draw("normal", {"fan_out": -0.5}, factor=math.sqrt(2))
 _XAVIER_UNIFORM = Draw("uniform", {"fan_in+fan_out": -0.5}, factor=math.sqrt(6))
@@ -39,7 +42,6 @@ VIT = {"position_embeddings": CUT_AT_TWO}
 GPT2 = {"c_proj": RESIDUAL}
 RELATIVE_POSITIONS = {"relative_position_bias_table": ZERO, "position_embeddings": ZERO}
 RESNET = {"convolution": HE_NORMAL_OUT, "classifier": TORCH}
-MAMBA = {"conv1d": TORCH, "out_proj": TORCH, "dt_proj": Draw("uniform", {"fan_in": -0.5, "time_step_scale": 1.0})}
 WHISPER = {"encoder.embed_positions": COMPUTED}
 SINUSOIDS = {"embed_positions": COMPUTED}
 WAV2VEC2 = {

@@ -46,7 +46,7 @@ SWIN = Flow(VIT.steps)
 DINO = Flow("norm1 >attention norm2 >feed-forward +", end=_FINAL)
 MAE_DECODER = Flow(
     VIT.steps,
-    end=("decoder_norm",),
+    end=("decoder_norm", "^decoder_norm"),
     within="decoder",
     readers=frozenset({"decoder_pred"}),
 )

@@ -96,6 +96,7 @@ _ATTENTION: dict[str, Rule] = {
 _FEED_FORWARD: dict[str, Rule] = {
     "c_proj": Rule(Role.DOWN),
     "gate": Rule(Role.ROUTER),
+    "densereludense.wo": Rule(Role.DOWN),
     "w1": Rule(Role.UP, partner="w2"),
     "w2": Rule(Role.DOWN, partner="w1"),
     "w3": Rule(Role.UP, partner="w2"),
