@@ -278,9 +278,13 @@ def shake(model: PreTrainedModel) -> None:
 
 @cache
 def judge(name: str, head: str) -> Verdict:
-    """Compares everything that the anatomy says with what was seen."""
-    of = specimen(name, head)
-    verdict = Verdict(name, head)
+    """Compares everything that the anatomy of a tiny model says with what was seen."""
+    return verdict_on(specimen(name, head))
+
+
+def verdict_on(of: Specimen) -> Verdict:
+    """Compares everything that an anatomy says with what was seen."""
+    verdict = Verdict(of.name, of.head)
     for layer in of.anatomy.layers:
         verdict.layers[layer.role.value] += 1
         _judge_draw(layer, of, verdict)

@@ -335,6 +335,15 @@ def type_of(name: str) -> str:
     return name.partition(" (")[0]
 
 
+def default_configuration(name: str) -> PreTrainedConfig:
+    """The configuration of a tiny model's type as it is when nothing is stated."""
+    import transformers
+
+    tiny = TINY[name]
+    made: PreTrainedConfig = getattr(transformers, f"{tiny.config or tiny.prefix}Config")()
+    return made
+
+
 def configuration(name: str, **overrides: Any) -> PreTrainedConfig:
     """The configuration of a tiny model."""
     import transformers

@@ -43,12 +43,12 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
     receptive = math.prod(tensor.shape[2:]) if draft.role is Role.CONVOLUTION else 1
     start, reason = known.beginnings.of(draft, fan_in, outputs * receptive)
     bias = _bias(draft, outputs, known.census)
-    features = inputs if draft.role is not Role.CONVOLUTION else tensor.shape[1]
+    features = tensor.shape[1 - axis] if draft.role is Role.CONVOLUTION else inputs
     norm = known.norms.feeding(draft.place, draft.role, features)
-    following = known.firings.following(draft.place, outputs)
     index = draft.recurrence.layer if draft.recurrence else None
     depth = draft.place.depth if draft.place.depth is not None else index
     several = len(divided.parts) > 1
+    following = None if several else known.firings.following(draft.place, outputs)
     fired = [_firing(draft, part, several, known) for part in divided.parts]
     slots = [BiasSlice(bias, p.start, p.stop) if bias else None for p in divided.parts]
     built = []
