@@ -136,11 +136,16 @@ def test_few_engines_have_an_activation_that_is_not_known() -> None:
     assert set(unknown) == {
         ("gpt_oss", "a gate and an up fused in an order that names do not tell")
     }
-    assert engines > 500
+    assert engines > 400
 
 
 def test_gemma_adds_one_to_its_gains_and_llama_does_not() -> None:
-    for name, offset in (("gemma", True), ("gemma2", True), ("gemma3_text", True), ("llama", False)):
+    for name, offset in (
+        ("gemma", True),
+        ("gemma2", True),
+        ("gemma3_text", True),
+        ("llama", False),
+    ):
         model = tiny_models.build(name, tiny_models.TINY[name].heads[-1], device="cpu")
         norm = next(m for p, m in model.named_modules() if p.split(".")[-1] == "norm")
         with torch.no_grad():

@@ -82,7 +82,9 @@ class Use:
 
     def part(self, layer: Layer) -> Stream:
         """The outputs of one layer of a fused weight."""
-        return Stream(self.outputs.tensor.narrow(self.channels, layer.start, layer.stop - layer.start))
+        return Stream(
+            self.outputs.tensor.narrow(self.channels, layer.start, layer.stop - layer.start)
+        )
 
 
 @dataclass
@@ -93,7 +95,9 @@ class Trace(TorchFunctionMode):
     shapes: dict[str, tuple[int, ...]]
     biases: dict[str, torch.Tensor]
     uses: dict[tuple[str, int | None], list[Use]] = field(default_factory=dict)
-    fired: list[tuple[Callable[[torch.Tensor], torch.Tensor], Stream, Stream]] = field(default_factory=list)
+    fired: list[tuple[Callable[[torch.Tensor], torch.Tensor], Stream, Stream]] = field(
+        default_factory=list
+    )
     normed: dict[str, list[tuple[Stream, Stream]]] = field(default_factory=dict)
     arguments: list[tuple[Role, Stream]] = field(default_factory=list)
     attended: list[Stream] = field(default_factory=list)
@@ -160,7 +164,9 @@ class Trace(TorchFunctionMode):
         shape = self.shapes[name]
         stacked = len(shape) == 3 and weight.ndim == 2
         group = weight.storage_offset() // (shape[1] * shape[2]) if stacked else None
-        channels = out.ndim - (3 if convolved and weight.ndim == 4 else 2) if convolved else out.ndim - 1
+        channels = (
+            out.ndim - (3 if convolved and weight.ndim == 4 else 2) if convolved else out.ndim - 1
+        )
         self.uses.setdefault((name, group), []).append(Use(kept(x), kept(out), channels))
 
     def hook(self, path: str, module: torch.nn.Module) -> Callable[..., None]:
@@ -319,7 +325,11 @@ def _judge_size(layer: Layer, uses: list[Use], of: Specimen, verdict: Verdict) -
 
 def _judge_norm(layer: Layer, uses: list[Use], of: Specimen, verdict: Verdict) -> None:
     stored = of.trace.shapes[layer.tensor]
-    if layer.role is Role.CONVOLUTION and uses[0].inputs.tensor.shape[1 - uses[0].inputs.tensor.ndim] != stored[1] and stored[1] == 1:
+    if (
+        layer.role is Role.CONVOLUTION
+        and uses[0].inputs.tensor.shape[1 - uses[0].inputs.tensor.ndim] != stored[1]
+        and stored[1] == 1
+    ):
         return  # one input for each output: a gain for each input has no place
     votes: Counter[str | None] = Counter()
     for use in uses:
@@ -329,7 +339,9 @@ def _judge_norm(layer: Layer, uses: list[Use], of: Specimen, verdict: Verdict) -
             if any(out.holds(use.inputs) for _, out in seen)
         ]
         votes.update(sources or [None])
-    most = {path and f"{path}.weight" for path, count in votes.items() if count == max(votes.values())}
+    most = {
+        path and f"{path}.weight" for path, count in votes.items() if count == max(votes.values())
+    }
     found = layer.norm.gain if layer.norm else None
     verdict.expect("norm", found in most, f"{layer.name} is fed by {found}, not {most}")
 
@@ -343,7 +355,9 @@ def _judge_activation(layer: Layer, uses: list[Use], of: Specimen, verdict: Verd
         if any(part.holds(taken) for part in parts)
     ]
     direct = [f for f, taken, _ in of.trace.fired if any(part.holds(taken) for part in parts)]
-    through = {path: f for path, out in behind for f, taken, _ in of.trace.fired if out.holds(taken)}
+    through = {
+        path: f for path, out in behind for f, taken, _ in of.trace.fired if out.holds(taken)
+    }
     followers = direct + list(through.values())
     following = {f"{path}.weight" for path in through}
     if layer.activation is None:
@@ -494,7 +508,11 @@ def facts(anatomy: Anatomy, state: dict[str, torch.Tensor]) -> Counter[tuple[Any
             hash(np.sort(matrix(layer, state).numpy(), axis=None).tobytes()),
             layer.role.value,
             *(layer.shape, layer.fan_in, layer.activation, layer.engine),
-            *((content(layer.norm.gain), content(layer.norm.bias), layer.norm.gain_is_offset) if layer.norm else ()),
+            *(
+                (content(layer.norm.gain), content(layer.norm.bias), layer.norm.gain_is_offset)
+                if layer.norm
+                else ()
+            ),
             *((content(layer.following.gain), layer.following.per_unit) if layer.following else ()),
             layer.initialisation and (layer.initialisation.family, layer.initialisation.variance),
         )

@@ -144,14 +144,23 @@ TINY: dict[str, Tiny] = {
         {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "vocab_size": _VOCABULARY},
         _TEXT_HEADS,
     ),
-    "electra": Tiny(
-        "Electra", {**_SIZES, "embedding_size": 48}, (*_TEXT_HEADS, "ForPreTraining")
+    "electra": Tiny("Electra", {**_SIZES, "embedding_size": 48}, (*_TEXT_HEADS, "ForPreTraining")),
+    "albert": Tiny(
+        "Albert",
+        {**_SIZES, "embedding_size": 48, "num_hidden_layers": 3},
+        (*_TEXT_HEADS, "ForPreTraining"),
     ),
-    "albert": Tiny("Albert", {**_SIZES, "embedding_size": 48, "num_hidden_layers": 3}, (*_TEXT_HEADS, "ForPreTraining")),
     "deberta-v2": Tiny(
         "DebertaV2",
-        {**_SIZES, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16,
-         "norm_rel_ebd": "layer_norm", "share_att_key": True, "position_biased_input": False},
+        {
+            **_SIZES,
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "position_biased_input": False,
+        },
         _TEXT_HEADS,
     ),
     "mpnet": Tiny("MPNet", {**_SIZES, "max_position_embeddings": 64}, _TEXT_HEADS),
@@ -265,7 +274,12 @@ TINY: dict[str, Tiny] = {
     "m2m_100": Tiny("M2M100", _BART, ("Model", "ForConditionalGeneration"), "text to text"),
     "whisper": Tiny(
         "Whisper",
-        {**_BART, "num_mel_bins": 20, "max_source_positions": _FRAMES // 2, "max_target_positions": 32},
+        {
+            **_BART,
+            "num_mel_bins": 20,
+            "max_source_positions": _FRAMES // 2,
+            "max_target_positions": 32,
+        },
         ("Model", "ForConditionalGeneration"),
         "speech to text",
     ),

@@ -34,8 +34,13 @@ _GEMMA = Convention(
 )
 _GEMMA2 = replace(_GEMMA, flows=(flows.GEMMA2,))
 _VIT = Convention("gelu", flows=(flows.VIT,), defaults=_SMALL)
-_OPT = Convention("relu", tied=True, flows=flows.BART_BEFORE, defaults=_SMALL,
-                  fires={"project_in": "identity", "project_out": "identity"})
+_OPT = Convention(
+    "relu",
+    tied=True,
+    flows=flows.BART_BEFORE,
+    defaults=_SMALL,
+    fires={"project_in": "identity", "project_out": "identity"},
+)
 _BART = Convention(
     "gelu",
     tied=True,
@@ -115,9 +120,7 @@ def _speech(convention: Convention) -> Switch:
 CATALOGUE: Mapping[str, Convention | Switch] = {
     **dict.fromkeys(("bert", "ernie", "layoutlm"), _BERT),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), _ROBERTA),
-    "distilbert": replace(
-        _BERT, flows=(flows.DISTILBERT,), fires={"pre_classifier": "relu"}
-    ),
+    "distilbert": replace(_BERT, flows=(flows.DISTILBERT,), fires={"pre_classifier": "relu"}),
     "electra": replace(
         _BERT,
         fires={
@@ -147,11 +150,17 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
         defaults={**_SMALL, "initializer_cutoff_factor": 2.0},
         draws=draws.MODERNBERT,
         fires={"head.dense": f"{STATED}classifier_activation"},
-        words={"decoder": _HEAD, "wi": Rule(Role.UP, (Role.GATE, Role.UP)), "mlp.wo": Rule(Role.DOWN)},
+        words={
+            "decoder": _HEAD,
+            "wi": Rule(Role.UP, (Role.GATE, Role.UP)),
+            "mlp.wo": Rule(Role.DOWN),
+        },
     ),
     "gpt2": replace(_GPT, draws=draws.GPT2),
     "gpt_bigcode": Switch(
-        "multi_query", True, {True: replace(_BIGCODE, one_key_head=True), False: replace(_BIGCODE, alternating=True)}
+        "multi_query",
+        True,
+        {True: replace(_BIGCODE, one_key_head=True), False: replace(_BIGCODE, alternating=True)},
     ),
     "gptj": replace(_GPT, tied=False),
     "gpt_neo": _GPT,
@@ -161,9 +170,7 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
         True,
         {True: _OPT, False: replace(_OPT, flows=flows.BART_BEHIND)},
     ),
-    "bloom": Convention(
-        "gelu_pytorch_tanh", tied=True, flows=(flows.BLOOM,), defaults=_SMALL
-    ),
+    "bloom": Convention("gelu_pytorch_tanh", tied=True, flows=(flows.BLOOM,), defaults=_SMALL),
     "falcon": Switch(
         "new_decoder_architecture",
         False,
@@ -198,8 +205,13 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
         activation_key="feed_forward_proj",
         tied=True,
         flows=flows.T5,
-        defaults={"initializer_factor": 1.0, "d_model": 512, "d_kv": 64, "d_ff": 2048,
-                  "num_heads": 8},
+        defaults={
+            "initializer_factor": 1.0,
+            "d_model": 512,
+            "d_kv": 64,
+            "d_ff": 2048,
+            "num_heads": 8,
+        },
         draw=Draw("normal", {"initializer_factor": 1.0}),
         draws=draws.T5,
         fires={"classification_head.dense": "tanh"},

@@ -112,4 +112,3 @@ MODERNBERT: Mapping[str, Draw] = {
     **dict.fromkeys(("wo", "head.dense", "decoder"), _MODERNBERT_OUT),
     "classifier": _modernbert({_WIDTH: -0.5}),
 }
-

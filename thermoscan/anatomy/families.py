@@ -145,9 +145,7 @@ def _activation(
     return known, None
 
 
-def _heads(
-    config: Mapping[str, Any], convention: Convention | None
-) -> tuple[int, int, int] | None:
+def _heads(config: Mapping[str, Any], convention: Convention | None) -> tuple[int, int, int] | None:
     heads = _count(config, "num_attention_heads", "n_head", "n_heads")
     width = _count(config, "head_dim")
     hidden = _count(config, "hidden_size", "n_embd", "dim", "d_model")

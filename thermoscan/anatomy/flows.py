@@ -39,9 +39,7 @@ MODERNBERT = Flow(
     start="embeddings.norm",
     end=("final_norm",),
 )
-VIT = Flow(
-    "layernorm_before >attention layernorm_after >feed-forward +", end=(*_FINAL, *_POOLED)
-)
+VIT = Flow("layernorm_before >attention layernorm_after >feed-forward +", end=(*_FINAL, *_POOLED))
 SWIN = Flow(VIT.steps)
 DINO = Flow("norm1 >attention norm2 >feed-forward +", end=_FINAL)
 MAE_DECODER = Flow(
@@ -117,10 +115,18 @@ WAV2VEC_BEFORE = Flow(
 )
 _CLIP_STEPS = "layer_norm1 >attention layer_norm2 >feed-forward +"
 CLIP = (
-    Flow(_CLIP_STEPS, end=("^final_layer_norm",), within="text_model",
-         readers=frozenset({"text_projection", "text_model.head"})),
-    Flow(_CLIP_STEPS, end=("^post_layernorm",), within="vision_model",
-         readers=frozenset({"visual_projection", "head.attention.in_proj"})),
+    Flow(
+        _CLIP_STEPS,
+        end=("^final_layer_norm",),
+        within="text_model",
+        readers=frozenset({"text_projection", "text_model.head"}),
+    ),
+    Flow(
+        _CLIP_STEPS,
+        end=("^post_layernorm",),
+        within="vision_model",
+        readers=frozenset({"visual_projection", "head.attention.in_proj"}),
+    ),
 )
 MAMBA = Flow("norm >mixer.in_proj +", end=("norm_f",))
 CONVNEXT = Flow(

@@ -5,7 +5,6 @@ Every number that cannot be given becomes None with its reason. Nothing is measu
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -29,7 +28,9 @@ from thermoscan.card import (
     OtherFile,
     Summary,
 )
+from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
+from thermoscan.scanner.reasons import Reasons as _Reasons
 from thermoscan.scanner.stages import NOT_AN_ENGINE
 from thermoscan.theory.engine import carnot_bound, network
 from thermoscan.theory.initialisation import Initialisation
@@ -49,7 +50,6 @@ NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
 NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
 NO_LAYER = "no layer was analysed"
 NO_SUM = "no layer but embeddings was analysed, whose inputs are one-hot"
-OVERFLOW = "out of the range of floating-point numbers"
 
 _ESTIMATED = (
     "Work efficiency is estimated from the weights: pre-activations are taken as normal, with the "
@@ -64,17 +64,6 @@ _UPPER_BITS = (
     "Bits per parameter of 32- and 64-bit floats are an upper bound: the leading 16 bits are "
     "measured, the others count in full unless they are all zero."
 )
-
-
-class _Reasons(dict[str, str]):
-    """Reasons for missing values, gathered while the values are looked at."""
-
-    def value(self, name: str, value: float | None, reason: str) -> float | None:
-        """Returns a finite `value`; else None, for which `reason` (or overflow) is kept."""
-        if value is not None and math.isfinite(value):
-            return value
-        self[name] = reason if value is None else OVERFLOW
-        return None
 
 
 def card_of(
@@ -95,7 +84,7 @@ def card_of(
         model=_model(measurement, sha256),
         summary=_summary(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
-        experts=(),
+        experts=expert_spreads(measurement.layers),
         probe=None,
         comparison=None,
         findings=tuple(findings),
