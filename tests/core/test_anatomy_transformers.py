@@ -29,7 +29,6 @@ from thermoscan.anatomy import Anatomy, Layer, Role, dissect  # noqa: E402
 from thermoscan.anatomy.catalogue import CATALOGUE  # noqa: E402
 from thermoscan.anatomy.conventions import Convention, Switch  # noqa: E402
 from thermoscan.anatomy.model import FeedingNorm  # noqa: E402
-from thermoscan.theory.activations import canonical  # noqa: E402
 from thermoscan.theory.initialisation import uniform  # noqa: E402
 
 MODELS = list(everything())

@@ -1,4 +1,4 @@
-"""Judges the anatomy of a tiny model by what transformers does: its modules, a forward pass, its draws.
+"""Judges the anatomy of a tiny model by what transformers does: modules, data flow and draws.
 
 Nothing here knows a name of a layer. Which tensor flows where is told by numbers: every vector of
 the model is made random first, so that values of float32 that occur in two places are the same

@@ -1,9 +1,9 @@
-"""Tiny models of many types, built by transformers from sizes alone: what the anatomy is held to."""
+"""Tiny models of many types, which transformers builds from sizes alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -80,12 +80,12 @@ class Beginnings:
         family = self._family.at(kind.words)
         if family.convention is None:
             return None, "how transformers starts this model type is not known here"
-        own: Draw | None = lookup(family.convention.draws, kind.words)
+        own: Draw | None = lookup(family.convention.draws, kind.suffixes)
         if own is None and kind.bare and not kind.in_experts:
             return None, "a parameter that the model's own code starts"
-        draw = own or family.convention.draw
-        key = (draw.family, draw.factor, *draw.powers.items(), draft.tensor.shape, family)
+        key = (kind, draft.tensor.shape)
         if key not in self._cache:
+            draw = own or family.convention.draw
             self._cache[key] = _drawn(draw, draft.tensor.shape, family)
         return self._cache[key]
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from thermoscan.anatomy.rules import Rule
+
+_T = TypeVar("_T")
 
 #: Marks an activation that the configuration names: ``"=hidden_act"``. ``"="`` alone is the hidden
 #: activation.
@@ -72,6 +74,10 @@ class Draw:
     reason: str = ""
 
 
+#: ``PreTrainedModel._init_weights``: linear maps, convolutions and embeddings.
+GENERAL = Draw("normal", {"initializer_range|init_std": 1})
+
+
 @dataclass(frozen=True, slots=True)
 class Normed:
     """A norm between a layer and its activation.
@@ -112,7 +118,7 @@ class Convention:
     offset_gain: bool = False
     flows: tuple[Flow, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
-    draw: Draw = field(default_factory=lambda: GENERAL)
+    draw: Draw = GENERAL
     draws: Mapping[str, Draw] = field(default_factory=dict)
     fires: Mapping[str, str] = field(default_factory=dict)
     normed: Mapping[str, Normed] = field(default_factory=dict)
@@ -134,7 +140,7 @@ class Switch:
 
     key: str
     default: bool | str
-    cases: Mapping[bool | str, Convention | Switch]
+    cases: Mapping[Any, Convention | Switch]
 
     def choose(self, config: Mapping[str, Any]) -> Convention | None:
         """Returns the convention for a configuration, None where its value is none of the cases."""
@@ -143,18 +149,19 @@ class Switch:
         return case.choose(config) if isinstance(case, Switch) else case
 
 
-#: ``PreTrainedModel._init_weights``: linear maps, convolutions and embeddings.
-GENERAL = Draw("normal", {"initializer_range|init_std": 1})
+def suffixes(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what a table of this package may know a path by: its last words, the longest first.
+
+    >>> suffixes(("roberta", "lm_head", "dense"))
+    ('roberta.lm_head.dense', 'lm_head.dense', 'dense')
+    """
+    return tuple(".".join(words[-count:]) for count in (3, 2, 1) if len(words) >= count)
 
 
-def lookup(table: Mapping[str, Any], words: tuple[str, ...]) -> Any:
-    """Returns the entry for the last words of a path, the longest first; None without one.
+def lookup(table: Mapping[str, _T], keys: tuple[str, ...]) -> _T | None:
+    """Returns a table's entry for the first of a path's `suffixes` that it has, None without one.
 
-    >>> lookup({"dense": 1, "lm_head.dense": 2}, ("roberta", "lm_head", "dense"))
+    >>> lookup({"dense": 1, "lm_head.dense": 2}, suffixes(("roberta", "lm_head", "dense")))
     2
     """
-    for count in (3, 2, 1):
-        found = table.get(".".join(words[-count:])) if table else None
-        if found is not None:
-            return found
-    return None
+    return next((table[key] for key in keys if key in table), None) if table else None

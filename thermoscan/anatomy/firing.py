@@ -87,7 +87,7 @@ class Firings:
     def _own(self, place: Place) -> Firing | None:
         """What the model type has behind this layer, where it departs from the usual pattern."""
         convention = self._family.convention
-        named: str | None = lookup(convention.fires, place.kind.words) if convention else None
+        named: str | None = lookup(convention.fires, place.kind.suffixes) if convention else None
         if named is None:
             return None
         if named == UNLESS_LAST:
@@ -117,7 +117,9 @@ class Firings:
     def following(self, place: Place, outputs: int) -> FollowingNorm | None:
         """Returns the norm between a layer's output and its activation, None without one."""
         convention = self._family.convention
-        normed: Normed | None = lookup(convention.normed, place.kind.words) if convention else None
+        normed: Normed | None = (
+            lookup(convention.normed, place.kind.suffixes) if convention else None
+        )
         if normed is None:
             return None
         module = joined(place.parent, normed.norm)

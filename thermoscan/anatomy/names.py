@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from thermoscan.anatomy.conventions import lookup
+from thermoscan.anatomy.conventions import lookup, suffixes
 from thermoscan.anatomy.rules import (
     Rule,
     feeds_forward,
@@ -35,6 +35,7 @@ class Kind:
         leaf: The last part of the name.
         bare: True where the last part is a name of its own instead of ``weight`` or ``bias``.
         words: The parts of the module's path in lower case, without indices.
+        suffixes: Its last words joined, the longest first: what tables know it by.
         numbered: True where the module's last part is an index, as in a sequential container.
         word: The last of the words: what the module calls this weight; "" where there is none.
         rule: What the words mean as the path of a weight, None where they mean nothing.
@@ -48,6 +49,7 @@ class Kind:
     leaf: str
     bare: bool
     words: tuple[str, ...]
+    suffixes: tuple[str, ...]
     numbered: bool
     word: str
     rule: Rule | None
@@ -162,13 +164,15 @@ def _kind(key: str, own_rules: Mapping[str, Rule]) -> Kind:
     parts = module.split(".")
     words = tuple(part.lower() for part in parts if part != _MARK)
     word = words[-1] if words else ""
+    keys = suffixes(words)
     return Kind(
         leaf=leaf,
         bare=bare,
         words=words,
+        suffixes=keys,
         numbered=parts[-1] == _MARK,
         word=word,
-        rule=lookup(own_rules, words) or rule_of(words),
+        rule=lookup(own_rules, keys) or rule_of(words),
         is_norm=is_norm_word(word),
         is_bias=leaf in ("bias", "beta") or leaf.startswith("bias_") or leaf.endswith("_bias"),
         is_fixed=is_fixed_basis(words),

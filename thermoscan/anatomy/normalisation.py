@@ -26,24 +26,21 @@ _BETWEEN = ("dense", "pre_classifier")
 #: What stands between the last block and some heads.
 _POOLERS = ("pooler.dense.weight", "pooler.weight")
 #: The first layers behind the last block, apart from heads.
-_FIRST_OUTSIDE = {
-    **dict.fromkeys(
-        (
-            *("pooler.dense", "transform.dense", "lm_head.dense", "classifier.dense", "head.dense"),
-            *("predictions.dense", "generator_predictions.dense", "vocab_transform", "pooler"),
-            *("discriminator_predictions.dense", "pre_classifier"),
-        ),
-        True,
+_FIRST_OUTSIDE = frozenset(
+    (
+        *("pooler.dense", "transform.dense", "lm_head.dense", "classifier.dense", "head.dense"),
+        *("predictions.dense", "generator_predictions.dense", "vocab_transform", "pooler"),
+        *("discriminator_predictions.dense", "pre_classifier"),
     )
-}
+)
 
 
 class _Spot(NamedTuple):
-    """A block that a layer may be in: its path, the list's path, its index, the list's flow."""
+    """A block: its path, the path of its list, its number in it, the list's flow."""
 
     block: str
     blocks: str
-    index: int
+    number: int
     flow: Flow
 
 
@@ -71,10 +68,14 @@ class Norms:
         self._found: dict[str, FeedingNorm | None] = {}
         self._walked: dict[tuple[str, str], FeedingNorm | None] = {}
         self._spots: dict[Kind, tuple[int, Flow] | None] = {}
+        self._fronts: dict[Kind, tuple[str, ...]] = {}
+        self._readers: dict[tuple[Kind, Role], str | None] = {}
         self._last: dict[str, _Spot] = {}
         for place in places:
             spot = self._spot(place)
-            if spot and spot.index >= getattr(self._last.get(spot.blocks), "index", -1):
+            if spot and (
+                spot.blocks not in self._last or spot.number >= self._last[spot.blocks].number
+            ):
                 self._last[spot.blocks] = spot
         self._has_pooler = any(
             joined(_around(blocks, up), pooler) in self._shapes
@@ -92,21 +93,27 @@ class Norms:
 
     def _beside(self, place: Place) -> FeedingNorm | None:
         """A norm that stands right in front of this layer, by names of this layer alone."""
-        paths = lookup(BESIDE, place.kind.words) or ()
-        found = (self._at(_from(place.parent, path)) for path in paths)
-        return next((norm for norm in found if norm), None)
+        paths = self._fronts.get(place.kind)
+        if paths is None:
+            paths = self._fronts[place.kind] = lookup(BESIDE, place.kind.suffixes) or ()
+        return self._first(place.parent, paths) if paths else None
 
     def _candidate(self, place: Place, role: Role) -> FeedingNorm | None:
         spot = self._spot(place)
-        reader = spot and _reader(place, role, spot)
-        if spot and reader:
-            if reader == _MEMORY:
-                return self._memory(spot)
-            key = (spot.block, reader)
-            if key not in self._walked:
-                self._walked[key] = self._walk(spot, reader)
-            return self._walked[key]
-        return self._outside(place, role)
+        if spot is None:
+            return self._outside(place, role)
+        kind = (place.kind, role)
+        if kind not in self._readers:
+            self._readers[kind] = _reader(place, role, spot)
+        reader = self._readers[kind]
+        if reader is None:
+            return self._outside(place, role)
+        if reader == _MEMORY:
+            return self._memory(spot)
+        key = (spot.block, reader)
+        if key not in self._walked:
+            self._walked[key] = self._walk(spot, reader)
+        return self._walked[key]
 
     def _spot(self, place: Place) -> _Spot | None:
         """The block that a layer is in: the innermost index under which norms of a flow are."""
@@ -147,10 +154,10 @@ class Norms:
 
     def _entering(self, spot: _Spot) -> FeedingNorm | None:
         """What enters a block: what left the one before it."""
-        if spot.index == 0:
+        if spot.number == 0:
             return self._at(_from(_around(spot.blocks, 1), spot.flow.start))
         before = _Spot(
-            joined(spot.blocks, str(spot.index - 1)), spot.blocks, spot.index - 1, spot.flow
+            joined(spot.blocks, str(spot.number - 1)), spot.blocks, spot.number - 1, spot.flow
         )
         norms = [step for step in _steps(spot.flow) if step[0] not in ">+"]
         known = any(self._at(joined(before.block, norm)) for norm in norms)
@@ -165,10 +172,10 @@ class Norms:
 
     def _outside(self, place: Place, role: Role) -> FeedingNorm | None:
         """What a layer outside the blocks reads: what leaves them, if it is the first there."""
-        words = place.kind.words
-        named = [s for s in self._last.values() if lookup(dict.fromkeys(s.flow.readers, s), words)]
+        keys = place.kind.suffixes
+        named = [s for s in self._last.values() if not s.flow.readers.isdisjoint(keys)]
         if not named:
-            if role is not Role.HEAD and not lookup(_FIRST_OUTSIDE, words):
+            if role is not Role.HEAD and _FIRST_OUTSIDE.isdisjoint(keys):
                 return None
             between = any(f"{place.sibling(word)}.weight" in self._shapes for word in _BETWEEN)
             pooled = self._has_pooler and place.kind.word != "lm_head"
@@ -180,12 +187,11 @@ class Norms:
 
     def _final(self, last: _Spot) -> FeedingNorm | None:
         """The norm behind the last block of a list, or the last one in it."""
-        around = _around(last.blocks, 1)
-        for path in last.flow.end:
-            norm = self._at(_from(around, path))
-            if norm is not None:
-                return norm
-        return self._walk(last, "")
+        return self._first(_around(last.blocks, 1), last.flow.end) or self._walk(last, "")
+
+    def _first(self, module: str, paths: Iterable[str]) -> FeedingNorm | None:
+        found = (self._at(_from(module, path)) for path in paths)
+        return next((norm for norm in found if norm), None)
 
     def _at(self, module: str) -> FeedingNorm | None:
         if module not in self._found:

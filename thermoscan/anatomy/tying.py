@@ -34,9 +34,10 @@ def tied_tables(drafts: Sequence[Draft], family: Family) -> dict[str, str]:
         return {}
     tables = [d for d in drafts if d.role is Role.EMBEDDING and d.place.kind.word in _TABLES]
     shared = [d for d in tables if d.place.kind.word == _SHARED]
-    table = (shared or tables or [None])[0]
-    if table is None or (len(tables) > 1 and len(shared) != 1):
+    candidates = shared or tables
+    if len(candidates) != 1:
         return {}
+    table = candidates[0]
     copies = [d for d in drafts if d.role is Role.HEAD and d.place.kind.word in _HEADS]
     form = (table.tensor.shape, table.tensor.dtype)
     return {
