@@ -139,6 +139,11 @@ TINY: dict[str, Tiny] = {
     "roberta": Tiny("Roberta", {**_SIZES, "max_position_embeddings": 64}, _TEXT_HEADS),
     "xlm-roberta": Tiny("XLMRoberta", {**_SIZES, "max_position_embeddings": 64}, _FEW_HEADS),
     "camembert": Tiny("Camembert", {**_SIZES, "max_position_embeddings": 64}, _FEW_HEADS),
+    "ernie": Tiny("Ernie", _SIZES, ("ForMaskedLM",)),
+    "layoutlm": Tiny("LayoutLM", _SIZES, ("ForMaskedLM",)),
+    "data2vec-text": Tiny(
+        "Data2VecText", {**_SIZES, "max_position_embeddings": 64}, ("ForMaskedLM",)
+    ),
     "distilbert": Tiny(
         "DistilBert",
         {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "vocab_size": _VOCABULARY},

@@ -170,7 +170,7 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
         True,
         {True: _OPT, False: replace(_OPT, flows=flows.BART_BEHIND)},
     ),
-    "bloom": Convention("gelu_pytorch_tanh", tied=True, flows=(flows.BLOOM,), defaults=_SMALL),
+    "bloom": Convention("gelu_pytorch_tanh", tied=True, flows=(flows.PRE_NORM,), defaults=_SMALL),
     "falcon": Switch(
         "new_decoder_architecture",
         False,

@@ -17,14 +17,11 @@ _POOLED = ("pooler.layernorm", "^pooler.layernorm")
 #: the second is missing, both parts read the first: they run side by side.
 PRE_NORM = Flow(
     "input_layernorm >attention post_attention_layernorm >feed-forward +",
-    start="^word_embeddings_layernorm",
     end=_FINAL,
 )
-BLOOM = Flow(PRE_NORM.steps, start="word_embeddings_layernorm", end=_FINAL)
 FALCON = Flow(
     "input_layernorm ln_attn >attention post_attention_layernorm ln_mlp >feed-forward +", end=_FINAL
 )
-#: GPT-NeoX's parallel form: both norms read the sum, and each feeds its own part.
 GPT = Flow("ln_1 >attention ln_2 >feed-forward +", end=_FINAL)
 GEMMA2 = Flow(
     "input_layernorm >attention post_attention_layernorm pre_feedforward_layernorm >feed-forward "
@@ -140,7 +137,7 @@ CONVNEXT = Flow(
 BY_NAMES = (
     GEMMA2,
     OLMO2,
-    Flow("input_layernorm >attention post_attention_layernorm >feed-forward +", end=_FINAL),
+    PRE_NORM,
     GPT,
     VIT,
     Flow("attention_norm >attention ffn_norm >feed-forward +", end=_FINAL),
