@@ -131,7 +131,7 @@ def _fitting(
         yield examples, _run(model, parameters, places, batch, objective)
         return
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         if examples == 1:
             reason = "a single example of the data does not fit into memory beside the model"
@@ -141,7 +141,8 @@ def _fitting(
         yield from _fitting(model, parameters, places, part, objective)
 
 
-def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Says whether an exception means that memory ran out, which torch tells in words only."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(each in text for each in _OUT_OF_MEMORY)
 
