@@ -28,6 +28,7 @@ class Kind(Enum):
     CAUSAL = "causal language modelling"
     TEXT_CLASSES = "text classification"
     PICTURE_CLASSES = "image classification"
+    TEXT_ENCODING = "text encoding"
     BASE = "none"
 
 
@@ -45,6 +46,12 @@ _DROPPED = frozenset(
         *("_attn_implementation_internal", "_experts_implementation", "use_pretrained_backbone"),
         *("torch_dtype", "dtype"),
     }
+)
+_DEPTHS = frozenset(
+    (
+        *("num_hidden_layers", "num_layers", "n_layers", "n_layer", "encoder_layers"),
+        *("decoder_layers", "num_encoder_layers", "num_decoder_layers"),
+    )
 )
 #: Where a class with a head is missing from `architectures`, the heads to try, most telling first.
 _GUESSED = (Kind.MASKED, Kind.SEQUENCES, Kind.CAUSAL, Kind.PICTURE_CLASSES)
@@ -93,6 +100,7 @@ def candidates(config: PreTrainedConfig, source: str) -> list[Candidate]:
         Kind.CAUSAL: transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
         Kind.TEXT_CLASSES: transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         Kind.PICTURE_CLASSES: transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+        Kind.TEXT_ENCODING: transformers.MODEL_FOR_TEXT_ENCODING_MAPPING,
         Kind.BASE: transformers.MODEL_MAPPING,
     }
     with at_work("architecture-unusable", "transformers cannot build this architecture", source):
@@ -102,16 +110,17 @@ def candidates(config: PreTrainedConfig, source: str) -> list[Candidate]:
             if type(config) in table
         }
     declared = config.architectures[0] if config.architectures else None
+    bases = found.pop(Kind.BASE, ())
     chosen = [
         Candidate(kind, cls)
         for kind, classes in found.items()
         for cls in classes
-        if cls.__name__ == declared and kind is not Kind.BASE
+        if cls.__name__ == declared and cls not in bases
     ][:1]
     if not chosen:
         kinds = [kind for kind in _GUESSED if kind in found][:1]
         chosen = [Candidate(kind, found[kind][0]) for kind in kinds]
-    chosen += [Candidate(Kind.BASE, cls) for cls in found.get(Kind.BASE, ())[:1]]
+    chosen += [Candidate(Kind.BASE, cls) for cls in bases[:1]]
     if not chosen:
         reason = "transformers has no model of this architecture that is run by itself"
         raise ProbeError("architecture-unknown", reason, file=source)
@@ -136,6 +145,6 @@ def _check_depth(config: Mapping[str, Any], tensors: int, source: str) -> None:
     for key, value in config.items():
         if isinstance(value, dict):
             _check_depth(value, tensors, source)
-        elif isinstance(value, int) and value > tensors and ("layers" in key or key == "n_layer"):
+        elif isinstance(value, int) and value > tensors and key in _DEPTHS:
             reason = f"its configuration says {value} layers, and it holds {tensors} tensors"
             raise ProbeError("config-mismatch", reason, file=source)

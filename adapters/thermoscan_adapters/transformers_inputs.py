@@ -62,9 +62,9 @@ def _tokenizer(model: Any, folder: Path, source: str) -> Any:
 
 
 def _processor(model: Any, folder: Path, source: str) -> tuple[Any, tuple[str, ...]]:
-    from transformers import AutoImageProcessor, ViTImageProcessor  # noqa: PLC0415
-
     with at_work("processor-unusable", "transformers cannot read its image processor", source):
+        from transformers import AutoImageProcessor, ViTImageProcessor  # noqa: PLC0415
+
         if (folder / _PROCESSOR).exists():
             load: Any = AutoImageProcessor.from_pretrained
             return load(str(folder), trust_remote_code=False, local_files_only=True), ()

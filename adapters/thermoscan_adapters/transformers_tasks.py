@@ -39,8 +39,8 @@ _MASKING = (
     f"{MASKED_SHARE:.0%} of the tokens of each text were masked, and the loss is taken there."
 )
 _STAND_IN = (
-    "The checkpoint has no head for it: as a stand-in, the last hidden state was scored against "
-    "the model's own table of input embeddings."
+    "As a stand-in for the head, the last hidden state was scored against the model's own table of "
+    "input embeddings."
 )
 
 
@@ -84,6 +84,16 @@ class Ability:
     device: str
 
     @property
+    def table(self) -> Any:
+        """The table of input embeddings, a module.
+
+        Raises:
+            ProbeError: ``inputs-unknown``: it has none, or several.
+        """
+        with at_work("inputs-unknown", "it has no table of input embeddings of its own"):
+            return self.model.get_input_embeddings()
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether its inputs are pictures; else they are texts."""
         return bool(self.model.main_input_name == "pixel_values")
@@ -105,25 +115,26 @@ def task_of(able: Ability, examples: Examples, inputs: int, seed: int) -> Task:
     make = _picture_rows if able.takes_pictures else _text_rows
     rows = make(able, asked, examples, inputs, seed)
     if labels:
-        rows = [
-            {**row, "labels": torch.tensor(label)}
-            for row, label in zip(rows, labels, strict=True)
-            if row
-        ]
-    rows = [row for row in rows if row]
-    if not rows:
+        labelled = zip(rows, labels, strict=True)
+        rows = [{**row, "labels": torch.tensor(label)} if row else {} for row, label in labelled]
+    long_enough = [row for row in rows if row]
+    if not long_enough:
         raise DataError("data-too-short", "no example is long enough for the model to be run on")
+    notes = (*examples.notes, *asked.notes)
+    if len(long_enough) < len(rows):
+        short = len(rows) - len(long_enough)
+        notes += (f"{short} of {len(rows)} examples have too few tokens and were left out.",)
     return Task(
         description=examples.description,
         batches=[
             {name: each.to(able.device) for name, each in batch.items()}
-            for batch in batches(rows, _at_once(able, rows))
+            for batch in batches(long_enough, _at_once(able, long_enough))
         ],
-        examples=len(rows),
+        examples=len(long_enough),
         name=asked.name,
         objective=asked.objective,
         reason=asked.reason,
-        notes=(*examples.notes, *asked.notes),
+        notes=notes,
     )
 
 
@@ -139,7 +150,7 @@ def _asked(able: Ability, labelled: bool) -> Asked:
         return _masking(able, kind.value, objectives.masked)
     if kind in (Kind.TEXT_CLASSES, Kind.PICTURE_CLASSES):
         return _classifying(able, labelled)
-    table = None if able.takes_pictures else able.model.get_input_embeddings()
+    table = None if able.takes_pictures else able.table
     width = getattr(able.model.config, "hidden_size", None)
     if able.intended in _STAND_INS and getattr(table, "embedding_dim", 0) == width:
         name, objective = _STAND_INS[able.intended]
@@ -197,7 +208,7 @@ def _text_rows(
             able.encode(text, truncation=True, max_length=length)["input_ids"]
             for text in examples.texts[:inputs]
         ]
-    rows = able.model.get_input_embeddings().weight.shape[0]
+    rows = able.table.weight.shape[0]
     if any(not 0 <= each < rows for ids in encoded for each in ids):
         reason = f"its tokenizer gives numbers beyond the {rows} rows of the model's table"
         raise ProbeError("tokenizer-mismatch", reason)

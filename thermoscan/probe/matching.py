@@ -22,7 +22,7 @@ from thermoscan.scanner.measurement import Measurement
 from thermoscan.tally.geometry import memory_axes
 from thermoscan.tally.stream import digest_of
 
-NOT_RUNNING = "the running model has no weight with these numbers"
+NOT_RUNNING = "the model as it was run has no weight with these numbers"
 SHARED = "the running model has one weight for this layer and another"
 SEVERAL = "the running model holds these numbers in several places"
 SPLIT_INPUTS = "the running model keeps it side by side with another along its inputs"

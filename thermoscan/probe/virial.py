@@ -43,10 +43,10 @@ def virials(
 
 
 def _product(weights: torch.Tensor, gradient: torch.Tensor) -> float:
-    """The sum of products in double precision, block by block: tables of words are large."""
+    """The sum of products, in double precision and block by block: tables of words are large."""
     rows = max(1, _BLOCK_ELEMENTS // max(1, weights[0].numel()))
     total = 0.0
     for start in range(0, len(weights), rows):
         here = slice(start, start + rows)
-        total += float((weights[here].double() * gradient[here].double()).sum())
+        total += float((weights[here] * gradient[here]).sum(dtype=torch.float64))
     return total
