@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from thermoscan.errors import DataError
-from thermoscan.limits import DataLimits
+from thermoscan.limits import DataLimits, Limits
 from thermoscan.probe.subject import Examples
 from thermoscan_adapters.data_pictures import decoded
 from thermoscan_adapters.data_texts import examples
 from thermoscan_adapters.files import open_file
+from thermoscan_adapters.strict_json import parse_object
 
 _SPLITS = ("test", "validation", "train")
-_ONE, _SEVERAL = "dataset_info.json", "dataset_dict.json"
+_ONE, _SEVERAL, _STATE = "dataset_info.json", "dataset_dict.json", "state.json"
 
 
 def is_dataset(folder: Path) -> bool:
@@ -37,7 +38,7 @@ def read_dataset(folder: Path, inputs: int, limits: DataLimits) -> Examples:
     Raises:
         DataError: See the module for the codes.
         SourceError: A file of it cannot be opened.
-        UnsafeError: One leads out of the folder.
+        CheckpointError: One leads out of the folder, or is no JSON.
     """
     if importlib.util.find_spec("datasets") is None:
         reason = "datasets is needed to read it: pip install 'thermoscan[torch]'"
@@ -72,6 +73,20 @@ def _check_files(folder: Path, limits: DataLimits) -> None:
         if size > limits.file_bytes:
             reason = f"it has more bytes than the limit of {limits.file_bytes}"
             raise DataError("data-too-large", reason, file=folder.name)
+    _check_state(folder, limits)
+
+
+def _check_state(folder: Path, limits: DataLimits) -> None:
+    """Refuses a dataset that names tables outside its folder: `datasets` would read them."""
+    file = open_file(folder, _STATE)
+    if file.size > limits.line_bytes:
+        raise DataError("data-too-large", f"{_STATE} is too long", file=folder.name)
+    content = file.read_at(0, file.size)
+    tables = parse_object(content, Limits(), prefix="dataset", file=_STATE).get("_data_files")
+    names = [each.get("filename") if isinstance(each, dict) else None for each in tables or ()]
+    if any(not isinstance(name, str) or name != os.path.basename(name) for name in names):  # noqa: PTH119
+        reason = "it names a table that is not a file of its own"
+        raise DataError("dataset-unreadable", reason, file=folder.name)
 
 
 def _rows(folder: Path, name: str, inputs: int) -> list[dict[str, Any]]:

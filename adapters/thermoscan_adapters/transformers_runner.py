@@ -131,6 +131,7 @@ def _load(
                 config=copy.deepcopy(config),
                 state_dict=dict(state),
                 dtype=dtype,
+                ignore_mismatched_sizes=True,  # told below
                 output_loading_info=True,
                 **_BUILD,
             )
