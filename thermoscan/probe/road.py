@@ -12,16 +12,18 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from thermoscan.anatomy import Assumptions
 from thermoscan.card import Card
 from thermoscan.checkpoint import OpenOptions
 from thermoscan.errors import ProbeError
 from thermoscan.options import ProbeOptions
 from thermoscan.plugins import adapter_for, data_reader_for, runner_for
+from thermoscan.probe.card import DataReading, Probing, with_probe
+from thermoscan.scanner import survey
 
 if TYPE_CHECKING:
     import torch
 
-    from thermoscan.probe.card import Probing
     from thermoscan.probe.matching import Matching
     from thermoscan.probe.places import Place
     from thermoscan.probe.reading import Reading
@@ -52,11 +54,8 @@ def probe(
     """
     options, progress = options or ProbeOptions(), progress or _silent
     require_torch()
-    from thermoscan.probe.card import with_probe  # noqa: PLC0415 - these need torch
-    from thermoscan.probe.matching import match  # noqa: PLC0415
-    from thermoscan.scanner import survey  # noqa: PLC0415
-
     scan = options.scan
+    Assumptions.stated(scan.activation, scan.initialisation)  # a typing error is told at once
     data = _data(options)
     adapter = adapter_for(source)
     with adapter.open(source, OpenOptions(scan.revision, scan.limits)) as checkpoint:
@@ -68,6 +67,8 @@ def probe(
         measurement, card = survey(
             checkpoint, scan, lambda done, total: progress("scan", done, total)
         )
+    from thermoscan.probe.matching import match  # noqa: PLC0415 - needs torch
+
     matching = match(measurement, subject.model, subject.prefix)
     probing = _probing(subject, tasks, matching, options, progress)
     return with_probe(card, measurement.anatomy, probing)
@@ -107,8 +108,6 @@ def _probing(
     options: ProbeOptions,
     progress: Progress,
 ) -> Probing:
-    from thermoscan.probe.card import DataReading, Probing  # noqa: PLC0415 - these need torch
-
     reference, task = tasks[0], tasks[-1]
     places = matching.places
     run = _reading(subject.model, places, task, "run", progress)
