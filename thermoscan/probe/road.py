@@ -111,10 +111,13 @@ def _probing(
     reference, task = tasks[0], tasks[-1]
     places = matching.places
     run = _reading(subject.model, places, task, "run", progress)
+    notes = (*subject.notes, *task.notes)
     other = None
     if reference is not task:
         reading = _reading(subject.model, places, reference, "reference data", progress)
         other = DataReading(reference.description, reading, reference.reason)
+        more = [note for note in reference.notes if note not in notes]
+        notes += tuple(f"Of the reference data: {note}" for note in more)
     copies = tuple(
         _reading(subject.fresh(options.seed + copy), places, task, f"copy {copy}", progress)
         for copy in range(1, options.copies + 1)
@@ -127,7 +130,7 @@ def _probing(
         reference=other,
         copies=copies,
         unmatched=matching.unmatched,
-        notes=(*subject.notes, *task.notes),
+        notes=notes,
     )
 
 
