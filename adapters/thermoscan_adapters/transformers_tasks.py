@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MOST_TOKENS = 256
 """Longest input, in tokens: longer texts are cut."""
 
+_MOST_CHARACTERS = 64 * MOST_TOKENS
 _MASKING = (
     f"{MASKED_SHARE:.0%} of the tokens of each text were masked, and the loss is taken there."
 )
@@ -189,8 +190,9 @@ def _classifying(able: Ability, labelled: bool) -> Asked:
 def _label_ids(able: Ability, labels: Sequence[str]) -> list[int]:
     """The model's own number for every label, which may be spelled as that number."""
     config = able.model.config
-    known = {str(name): int(index) for name, index in (config.label2id or {}).items()}
-    known = {**{str(index): index for index in range(config.num_labels)}, **known}
+    known = {str(index): index for index in range(config.num_labels)}
+    named = config.label2id if isinstance(config.label2id, dict) else {}
+    known.update({str(name): index for name, index in named.items() if index in known.values()})
     unknown = [label for label in labels if label not in known]
     if unknown:
         reason = f"the model has no class called '{printable(unknown[0], 60)}'"
@@ -205,7 +207,7 @@ def _text_rows(
     length = _longest(able)
     with at_work("tokenizer-failed", "its tokenizer cannot read this data"):
         encoded = [
-            able.encode(text, truncation=True, max_length=length)["input_ids"]
+            able.encode(text[:_MOST_CHARACTERS], truncation=True, max_length=length)["input_ids"]
             for text in examples.texts[:inputs]
         ]
     rows = able.table.weight.shape[0]

@@ -256,6 +256,10 @@ def test_an_image_classifier_with_and_without_data(tmp_path: Path) -> None:
             scores = model(values).logits
         losses.append(float(functional.cross_entropy(scores, torch.tensor([index % 2]))))
     assert measured(found).loss == pytest.approx(np.mean(losses), rel=1e-3)
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    (tmp_path / "m" / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert measured(run(tmp_path / "m", pictures(tmp_path))).loss == measured(found).loss
+    (tmp_path / "m" / "preprocessor_config.json").unlink()
     found = run(tmp_path / "m")
     assert measured(found).data == "32 synthetic pictures"
     assert any("synthetic pictures" in note for note in found.notes)
@@ -380,6 +384,8 @@ def copied(model: Path, tmp_path: Path) -> Path:
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
         ({"num_hidden_layers": 10**9}, "config-mismatch"),
         ({"num_hidden_layers": 3}, "weights-missing"),
+        ({"num_labels": 10**9}, "config-mismatch"),
+        ({"model_type": "resnet", "depths": [10**9]}, "config-mismatch"),
         ({"vocab_size": 10**9}, "config-mismatch"),
         ({"intermediate_size": 97}, "config-mismatch"),
         ({"hidden_size": "wide"}, "config-unusable"),
@@ -394,6 +400,15 @@ def test_configurations_that_cannot_be_run(
     edit_config(copied, **changes)
     error = refusal(copied)
     assert error.code == code, error
+
+
+def test_an_image_processor_that_asks_for_huge_pictures_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "vit", "ForImageClassification")
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 10**6}}
+    (tmp_path / "m" / "preprocessor_config.json").write_text(json.dumps(settings))
+    error = refusal(tmp_path / "m")
+    assert error.code == "processor-unusable"
+    assert "4096" in error.reason
 
 
 def test_code_beside_the_weights_is_never_run_even_where_it_is_asked_for(

@@ -150,7 +150,7 @@ def test_without_torch_there_is_a_command_that_installs_it(
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'thermoscan[torch]'" in done.stderr
-    assert f"{absent} needed" in done.stderr
+    assert f"{absent} must be installed" in done.stderr
     assert "[torch-missing]" in done.stderr
 
 

@@ -83,7 +83,7 @@ def require_torch() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         reason = (
-            f"{' and '.join(missing)} needed to run a model, and not installed: "
+            f"to run a model, {' and '.join(missing)} must be installed: "
             "pip install 'thermoscan[torch]'"
         )
         raise ProbeError("torch-missing", reason)
