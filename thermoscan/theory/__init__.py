@@ -6,5 +6,8 @@
     states                  temperature, order, transitions (section 3)
     initialisation          the distributions that weights start from (sections 1 and 3)
     activations, engine     the heat engine and its two types (section 4)
+    linear, linear_states   linear systems on data, at initialisation or trained (sections 1, 2)
+    losses                  the losses, and their expectations under normal outputs (section 2)
+    logistic, softmax       those of the cross-entropies, by one integral (section 2)
     gaussian, quadrature    expectations under a normal pre-activation, exact and by rule
 """

@@ -1,0 +1,170 @@
+"""Distributions of the parameters of a linear system: at initialisation, or trained.
+
+Theory sections 1 and 2. Takes initialisations, data, or an ensemble of trained parameters; gives
+the frozen `ParameterState`. A trained parameter vector alone is a point and has no entropy: the
+spread that it is given here is a choice, of which there are two. Both are normal distributions.
+
+- `least_squares_state`: the minimum of the squared error, with the sampling covariance
+  ``σ̂² (XᵀX)⁻¹`` of its estimate, ``σ̂² = RSS / (N - d)``.
+- `ensemble_state`: the mean and the covariance of several trained parameters that the caller has,
+  for any loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermoscan.errors import OptionError
+from thermoscan.theory.gaussian import Array
+from thermoscan.theory.initialisation import Initialisation
+
+_NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+
+#: Residuals that are so small a share of the targets are rounding.
+_PERFECT = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterState:
+    """A distribution of the parameters; those of different classes are independent and alike.
+
+    Attributes:
+        mean: Shape (d,), or (K, d) where there is an output for each of K classes.
+        covariance: Variances of independent parameters, shape (d,), or their covariance (d, d).
+        normal: Which parameters are normally distributed, shape (d,).
+        entropy: Differential entropy of all parameters together, nats.
+    """
+
+    mean: Array
+    covariance: Array
+    normal: NDArray[np.bool_]
+    entropy: float
+
+    def outputs(self, inputs: Array) -> tuple[Array, Array]:
+        """Returns mean and deviation of the outputs of `inputs` (N, d).
+
+        Returns:
+            Means, shape (N,) or (N, K), and deviations ``s_n``, shape (N,). For independent
+            parameters of unequal variances ``s_n² = Σ_i σ_i² x_ni²``.
+        """
+        if self.covariance.ndim == 1:
+            variance = inputs**2 @ self.covariance
+        else:
+            # Rounding may leave a variance of nothing below zero.
+            variance = np.maximum(((inputs @ self.covariance) * inputs).sum(axis=1), 0.0)
+        return inputs @ self.mean.T, np.sqrt(variance)
+
+
+def initial_state(starts: Sequence[Initialisation], classes: int | None = None) -> ParameterState:
+    """Returns the state of independent parameters before training (Type I).
+
+    Args:
+        starts: What the parameter of each feature is drawn from; they may differ ("mixed").
+        classes: K, where every class has parameters of its own; else None.
+
+    Raises:
+        OptionError: ``data-empty``: no feature, or no class.
+
+    >>> from thermoscan.theory.initialisation import uniform
+    >>> initial_state([uniform(0.5, "by hand")] * 3).entropy
+    0.0
+    """
+    if not starts or (classes is not None and classes < 1):
+        raise OptionError("data-empty", "a state needs at least one feature and one class")
+    shape = (len(starts),) if classes is None else (classes, len(starts))
+    return ParameterState(
+        mean=np.zeros(shape),
+        covariance=np.array([each.variance for each in starts]),
+        normal=np.array([each.family == "normal" for each in starts]),
+        entropy=(classes or 1) * math.fsum(each.entropy for each in starts),
+    )
+
+
+def least_squares_state(inputs: Array, targets: Array) -> ParameterState:
+    """Returns the state trained to the minimum of the mean squared error.
+
+    Its spread is the sampling covariance of the minimum (choice). That makes it the Boltzmann
+    distribution ``exp(-L/T)`` of temperature ``T = 2σ̂²/N``, and its virial temperature is the same.
+
+    Args:
+        inputs: X, shape (N, d), finite.
+        targets: y, shape (N,), finite.
+
+    Raises:
+        OptionError: ``state-undetermined``: no more samples than features, or features that depend
+            on each other; ``state-certain``: a perfect fit, which leaves no spread.
+    """
+    samples, features = inputs.shape
+    # Features of unlike units would look dependent: each is measured by its own length.
+    lengths = np.sqrt((inputs**2).sum(axis=0))
+    if samples <= features or not lengths.all():
+        raise _undetermined()
+    left, values, right = np.linalg.svd(inputs / lengths, full_matrices=False)
+    if values[-1] <= values[0] * samples * np.finfo(float).eps:
+        raise _undetermined()
+    mean = right.T @ ((left.T @ targets) / values) / lengths
+    residual = np.linalg.norm(targets - inputs @ mean)
+    if residual <= _PERFECT * np.linalg.norm(targets):
+        raise OptionError(
+            "state-certain", "the data are fitted perfectly, which leaves no spread and no entropy"
+        )
+    deviation = residual / math.sqrt(samples - features)
+    root = deviation * right.T / values / lengths[:, None]
+    logarithms = math.log(deviation) - np.log(values) - np.log(lengths)
+    return _normal_state(mean, root @ root.T, float(logarithms.sum()))
+
+
+def ensemble_state(members: Array) -> ParameterState:
+    """Returns the normal state with the mean and the covariance of several trained parameters.
+
+    Classes share one covariance, pooled over them (choice).
+
+    Args:
+        members: Shape (M, d), or (M, K, d) for K classes; finite.
+
+    Raises:
+        OptionError: ``data-shape``, ``data-not-finite``; ``state-undetermined``: the members vary
+            in fewer directions than there are parameters, so that they have no density.
+    """
+    members = np.asarray(members, dtype=np.float64)
+    if members.ndim not in (2, 3) or 0 in members.shape:
+        raise OptionError("data-shape", "an ensemble has shape (M, d) or (M, K, d)")
+    if not np.isfinite(members).all():
+        raise OptionError("data-not-finite", "a member of the ensemble is not finite")
+    mean = members.mean(axis=0)
+    classes = members[0].size // members.shape[-1]
+    off = (members - mean).reshape(-1, members.shape[-1])
+    values, right = np.linalg.svd(off, full_matrices=False)[1:]
+    smallest = values[0] * off.shape[0] * np.finfo(float).eps
+    if (members.shape[0] - 1) * classes < off.shape[1] or values[-1] <= smallest:
+        raise OptionError(
+            "state-undetermined",
+            "the members vary in fewer directions than there are features: take more of them",
+        )
+    values = values / math.sqrt((members.shape[0] - 1) * classes)
+    root = right.T * values
+    return _normal_state(mean, root @ root.T, float(np.log(values).sum()))
+
+
+def _normal_state(mean: Array, covariance: Array, logarithm: float) -> ParameterState:
+    """A normal state; `logarithm` is ``½ ln det`` of the covariance."""
+    features = mean.shape[-1]
+    return ParameterState(
+        mean=mean,
+        covariance=covariance,
+        normal=np.ones(features, dtype=bool),
+        entropy=mean.size * _NORMAL_ENTROPY + (mean.size // features) * logarithm,
+    )
+
+
+def _undetermined() -> OptionError:
+    return OptionError(
+        "state-undetermined",
+        "the data do not determine the parameters: fewer independent samples than features, or "
+        "features that depend on each other",
+    )
