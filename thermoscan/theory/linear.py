@@ -15,7 +15,6 @@ number that carry an output: the central limit theorem needs every one of them t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,13 +144,11 @@ def linear_state(state: ParameterState, data: LinearData, loss: Loss) -> LinearS
     parameters = state.mean.size
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = state.outputs(data.inputs)
+        _require_finite(mean, std)
         energies, virials = loss.expect(mean, std, data.targets)
         energy, temperature = float(energies.mean()), float(virials.mean()) / parameters
         features = None if loss.quadratic else _effective_features(state, data)
-    if not (math.isfinite(energy) and math.isfinite(temperature)):
-        raise OptionError(
-            "data-overflow", "the energies leave the range of float64: scale the data"
-        )
+    _require_finite(energy, temperature)
     small, large = (
         None
         if limit is None or state.mean.any()
@@ -206,6 +203,13 @@ def _check_fit(state: ParameterState, data: LinearData, loss: Loss) -> int:
     if loss.has_classes and data.targets.max() >= classes:
         raise OptionError("data-labels", f"a target is no class of the state's 0 to {classes - 1}")
     return classes
+
+
+def _require_finite(*values: Array | float) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise OptionError(
+            "data-overflow", "the energies leave the range of float64: scale the data"
+        )
 
 
 def _effective_features(state: ParameterState, data: LinearData) -> float | None:
