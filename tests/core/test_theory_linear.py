@@ -338,7 +338,33 @@ def test_the_same_state_has_no_transition() -> None:
     data = data_for("mse", 20, 3)
     state = linear_state(initial_state([NORMAL] * 3), data, loss("mse"))
     moved = linear_transition(state, state)
-    assert (moved.temperature, moved.reason) == (None, "the entropy has not changed")
+    assert (moved.temperature, moved.reason) == (
+        None,
+        "the entropy has not moved by three standard errors",
+    )
+
+
+def test_the_entropy_of_a_trained_state_errs_as_repeated_data_show() -> None:
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=(60, 5))
+    trained = [least_squares_state(x, rng.normal(size=60)) for _ in range(2000)]
+    spread = np.std([each.entropy for each in trained])
+    assert trained[0].entropy_error == pytest.approx(spread, rel=0.06)
+    ensembles = [ensemble_state(rng.normal(size=(80, 2, 5))) for _ in range(2000)]
+    spread = np.std([each.entropy for each in ensembles])
+    assert ensembles[0].entropy_error == pytest.approx(spread, rel=0.06)
+
+
+def test_new_data_of_the_same_size_and_noise_give_no_refresh_temperature() -> None:
+    rng = np.random.default_rng(14)
+    x = rng.normal(size=(100, 4))
+    named = 0
+    for _ in range(200):
+        first, second = (least_squares_state(x, x.sum(axis=1) + rng.normal(size=100)) for _ in "ab")
+        data = linear_data(x, x.sum(axis=1), loss("mse"))
+        states = [linear_state(each, data, loss("mse")) for each in (first, second)]
+        named += linear_transition(*states).temperature is not None
+    assert named <= 4
 
 
 def test_a_transition_from_an_asymptotic_state_is_asymptotic() -> None:

@@ -122,8 +122,8 @@ def _transition(transition: LinearTransition | None, reason: str | None) -> str:
     if transition is None:
         return f"none: {reason}."
     known = transition.temperature
-    temperature = f"none: {transition.reason}" if known is None else f"{known:.6g}"
+    temperature = f"no T*: {transition.reason}" if known is None else f"T* = {known:.6g}"
     return (
-        f"ΔE = {transition.energy_change:.6g}, ΔS = {transition.entropy_change:.6g} nats, "
-        f"T* = {temperature} ({transition.validity})."
+        f"ΔE = {transition.energy_change:.6g}, ΔS = {transition.entropy_change:.6g} ± "
+        f"{transition.entropy_error:.2g} nats, {temperature} ({transition.validity})."
     )

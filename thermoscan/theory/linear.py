@@ -15,6 +15,7 @@ number that carry an output: the central limit theorem needs every one of them t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +25,13 @@ from thermoscan.errors import OptionError
 from thermoscan.theory.gaussian import Array
 from thermoscan.theory.linear_states import ParameterState
 from thermoscan.theory.losses import Loss
+from thermoscan.theory.states import SIGNIFICANCE
 
 EXACT, ASYMPTOTIC = "exact", "asymptotic"
 SMALL, LARGE = "small", "large"
 
 #: How far a limit may be from the temperature to be said to apply, relative.
 APPLIES_WITHIN = 0.01
-
-#: Entropy changes below this share of a nat per parameter are rounding.
-_NO_CHANGE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class LinearState:
         parameters: Degrees of freedom d; with K classes, K times the number of features.
         energy: ``E = <L>``, in units of the loss.
         entropy: S, differential entropy of all parameters, nats.
+        entropy_error: Its standard error, nats; 0 at initialisation.
         temperature: Virial temperature T, units of the loss; negative where the loss would fall if
             trained parameters grew.
         validity: `EXACT`, or `ASYMPTOTIC` for energy and temperature of outputs that are taken for
@@ -65,6 +65,7 @@ class LinearState:
     parameters: int
     energy: float
     entropy: float
+    entropy_error: float
     temperature: float
     validity: str
     effective_features: float | None
@@ -85,6 +86,7 @@ class LinearTransition:
     Attributes:
         energy_change: ``ΔE``, units of the loss.
         entropy_change: ``ΔS`` of all parameters, nats.
+        entropy_error: Its standard error, nats.
         temperature: ``T* = ΔE / ΔS``; None where `reason` says why.
         reason: Why `temperature` is None; None otherwise.
         validity: `EXACT` where both states are.
@@ -92,6 +94,7 @@ class LinearTransition:
 
     energy_change: float
     entropy_change: float
+    entropy_error: float
     temperature: float | None
     reason: str | None
     validity: str
@@ -159,6 +162,7 @@ def linear_state(state: ParameterState, data: LinearData, loss: Loss) -> LinearS
         parameters=parameters,
         energy=energy,
         entropy=state.entropy,
+        entropy_error=state.entropy_error,
         temperature=temperature,
         validity=EXACT if features is None else ASYMPTOTIC,
         effective_features=features,
@@ -173,17 +177,20 @@ def linear_transition(before: LinearState, after: LinearState) -> LinearTransiti
 
     Training (Type I): from initialisation to the trained state, both on the data. Refresh (Type
     II): from the state that was trained on earlier data to the one trained on the new data, both
-    taken on the new data.
+    taken on the new data. A ratio over an entropy change that is within its error is not given:
+    data of the same size and noise leave the entropy where it was, and the ratio would be noise.
     """
     energy = after.energy - before.energy
     entropy = after.entropy - before.entropy
-    moved = abs(entropy) > _NO_CHANGE * after.parameters
+    error = math.hypot(before.entropy_error, after.entropy_error)
+    moved = abs(entropy) > SIGNIFICANCE * error
     both = {before.validity, after.validity} == {EXACT}
     return LinearTransition(
         energy_change=energy,
         entropy_change=entropy,
+        entropy_error=error,
         temperature=energy / entropy if moved else None,
-        reason=None if moved else "the entropy has not changed",
+        reason=None if moved else "the entropy has not moved by three standard errors",
         validity=EXACT if both else ASYMPTOTIC,
     )
 

@@ -38,12 +38,15 @@ class ParameterState:
         covariance: Variances of independent parameters, shape (d,), or their covariance (d, d).
         normal: Which parameters are normally distributed, shape (d,).
         entropy: Differential entropy of all parameters together, nats.
+        entropy_error: Its standard error, nats, from the data or the ensemble that a trained
+            state's spread was estimated from; 0 at initialisation.
     """
 
     mean: Array
     covariance: Array
     normal: NDArray[np.bool_]
     entropy: float
+    entropy_error: float
 
     def outputs(self, inputs: Array) -> tuple[Array, Array]:
         """Returns mean and deviation of the outputs of `inputs` (N, d).
@@ -82,6 +85,7 @@ def initial_state(starts: Sequence[Initialisation], classes: int | None = None) 
         covariance=np.array([each.variance for each in starts]),
         normal=np.array([each.family == "normal" for each in starts]),
         entropy=(classes or 1) * math.fsum(each.entropy for each in starts),
+        entropy_error=0.0,
     )
 
 
@@ -116,7 +120,9 @@ def least_squares_state(inputs: Array, targets: Array) -> ParameterState:
     deviation = residual / math.sqrt(samples - features)
     root = deviation * right.T / values / lengths[:, None]
     logarithms = math.log(deviation) - np.log(values) - np.log(lengths)
-    return _normal_state(mean, root @ root.T, float(logarithms.sum()))
+    # The inputs being given, the entropy errs by ``d ln σ̂``, and ln σ̂² by √(2/(N - d)).
+    error = features / math.sqrt(2 * (samples - features))
+    return _normal_state(mean, root @ root.T, float(logarithms.sum()), error)
 
 
 def ensemble_state(members: Array) -> ParameterState:
@@ -141,17 +147,20 @@ def ensemble_state(members: Array) -> ParameterState:
     off = (members - mean).reshape(-1, members.shape[-1])
     values, right = np.linalg.svd(off, full_matrices=False)[1:]
     smallest = values[0] * off.shape[0] * np.finfo(float).eps
-    if (members.shape[0] - 1) * classes < off.shape[1] or values[-1] <= smallest:
+    freedom = (members.shape[0] - 1) * classes
+    if freedom < off.shape[1] or values[-1] <= smallest:
         raise OptionError(
             "state-undetermined",
             "the members vary in fewer directions than there are features: take more of them",
         )
-    values = values / math.sqrt((members.shape[0] - 1) * classes)
+    values = values / math.sqrt(freedom)
     root = right.T * values
-    return _normal_state(mean, root @ root.T, float(np.log(values).sum()))
+    # The logarithm of an estimated determinant has the variance 2d/freedom, to leading order.
+    error = classes * math.sqrt(off.shape[1] / (2 * freedom))
+    return _normal_state(mean, root @ root.T, float(np.log(values).sum()), error)
 
 
-def _normal_state(mean: Array, covariance: Array, logarithm: float) -> ParameterState:
+def _normal_state(mean: Array, covariance: Array, logarithm: float, error: float) -> ParameterState:
     """A normal state; `logarithm` is ``½ ln det`` of the covariance."""
     features = mean.shape[-1]
     return ParameterState(
@@ -159,6 +168,7 @@ def _normal_state(mean: Array, covariance: Array, logarithm: float) -> Parameter
         covariance=covariance,
         normal=np.ones(features, dtype=bool),
         entropy=mean.size * _NORMAL_ENTROPY + (mean.size // features) * logarithm,
+        entropy_error=error,
     )
 
 
