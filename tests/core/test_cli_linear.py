@@ -104,7 +104,7 @@ def test_the_summary_says_what_is_exact_and_which_limit_applies(folder: Path) ->
     done = run(*arguments, cwd=folder)
     assert "initialisation normal(1e-3) and uniform(2e-3)" in done.stdout
     assert "The limit s → 0 applies" in done.stdout
-    assert "Asymptotic: about" in done.stdout
+    assert "Asymptotic: outputs are as nearly normal as" in done.stdout
     assert "Training: none: a trained state needs a spread" in done.stdout
 
 

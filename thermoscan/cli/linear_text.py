@@ -111,8 +111,8 @@ def _sentences(report: LinearReport) -> Iterator[str]:
         yield f"The limit {arrow} applies: it is within {APPLIES_WITHIN:.0%} of T."
     if initial.validity == ASYMPTOTIC:
         yield (
-            f"Asymptotic: about {initial.effective_features:.3g} features that are not normal "
-            "carry an output; the more, the nearer."
+            "Asymptotic: outputs are as nearly normal as those of "
+            f"{initial.effective_features:.3g} equal features would be; the more, the nearer."
         )
     for title, name in (("Training", "training"), ("Refresh", "refresh")):
         yield f"{title}: {_transition(getattr(report, name), report.reasons.get(name))}"

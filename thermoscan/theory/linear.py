@@ -10,7 +10,7 @@ The second form, Stein's lemma, needs normal outputs ``z_n ~ N(μ_n, s_n²)``. I
 parameters are normal, of whatever variances, and for the squared error, which knows two moments
 only. Else it is asymptotic, and what has to grow is not the number of features as such but the
 number that carry an output: the central limit theorem needs every one of them to be negligible.
-`LinearState.effective_features` counts them.
+`LinearState.effective_features` says how far that is so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class LinearState:
         validity: `EXACT`, or `ASYMPTOTIC` for energy and temperature of outputs that are taken for
             normal and are not quite.
         effective_features: ``1 / mean_n (Σ σ_i⁴ x_ni⁴ / s_n⁴)`` over the parameters that are not
-            normal: how many such features carry an output. None where `validity` is `EXACT`.
+            normal: how many such features, of equal part, would make an output as nearly normal.
+            None where `validity` is `EXACT`.
         small_limit: What T tends to as s → 0 at initialisation; None where there is no such limit.
         large_limit: The same as s → ∞.
         applies: `SMALL` or `LARGE`: the limit that is within `APPLIES_WITHIN` of T; None for none.
