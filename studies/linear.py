@@ -21,7 +21,7 @@ from studies.linear_draws import (
 )
 from studies.report import Picture, Section, Study, Table
 from thermoscan.theory.linear import LinearState, linear_data, linear_state, linear_transition
-from thermoscan.theory.linear_states import least_squares_state
+from thermoscan.theory.linear_training import trained_state
 from thermoscan.theory.losses import LOSSES, loss
 
 #: Standard error below which draws count as having resolved a temperature, relative.
@@ -266,16 +266,17 @@ def _shifted() -> list[Shift]:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(_OLD, _FEATURES))
     along, across = np.linalg.qr(rng.normal(size=(_FEATURES, 2)))[0].T
-    old = least_squares_state(x, x @ along + rng.normal(size=_OLD))
+    squared = loss("mse")
+    old = trained_state(linear_data(x, x @ along + rng.normal(size=_OLD), squared), squared)
     found = []
     for change, (parallel, normal_part, noise) in _changes().items():
         for amount in _SHIFTS:
             w = along + amount * (parallel * along + normal_part * across)
             fresh = np.random.default_rng(6)
             new = fresh.normal(size=(_OLD, _FEATURES))
-            data = linear_data(new, new @ w + noise * fresh.normal(size=_OLD), loss("mse"))
-            refreshed = least_squares_state(data.inputs, data.targets)
-            before, after = (linear_state(each, data, loss("mse")) for each in (old, refreshed))
+            data = linear_data(new, new @ w + noise * fresh.normal(size=_OLD), squared)
+            refreshed = trained_state(data, squared)
+            before, after = (linear_state(each, data, squared) for each in (old, refreshed))
             found.append(Shift(change, amount, before, after))
     return found
 

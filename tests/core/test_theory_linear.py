@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, special, stats
+from scipy import integrate, optimize, special, stats
 
 from thermoscan.errors import OptionError
 from thermoscan.theory.initialisation import Initialisation, normal, truncated_normal, uniform
@@ -23,13 +23,14 @@ from thermoscan.theory.linear_states import (
     ParameterState,
     ensemble_state,
     initial_state,
-    least_squares_state,
 )
+from thermoscan.theory.linear_training import trained_state
 from thermoscan.theory.losses import LOSSES, Loss, loss
 
 SIGMA, DRAWS = 0.3, 40_000
 NORMAL = normal(SIGMA, "test")
 UNIFORM = uniform(SIGMA * math.sqrt(3), "test")
+SQUARED = loss("mse")
 
 
 def data_for(name: str, samples: int = 400, features: int = 64, seed: int = 0) -> LinearData:
@@ -276,7 +277,7 @@ def least_squares(samples: int = 200, features: int = 7, seed: int = 0) -> tuple
 
 def test_least_squares_has_the_sampling_covariance_of_its_minimum() -> None:
     data, noise = least_squares()
-    state = least_squares_state(data.inputs, data.targets)
+    state = trained_state(data, SQUARED)
     covariance = noise * np.linalg.inv(data.inputs.T @ data.inputs)
     scale = np.sqrt(np.diag(covariance))
     assert state.covariance / np.outer(scale, scale) == pytest.approx(
@@ -290,7 +291,7 @@ def test_least_squares_has_the_sampling_covariance_of_its_minimum() -> None:
 
 def test_a_least_squares_state_is_a_boltzmann_state_of_its_virial_temperature() -> None:
     data, noise = least_squares()
-    ours = linear_state(least_squares_state(data.inputs, data.targets), data, loss("mse"))
+    ours = linear_state(trained_state(data, SQUARED), data, loss("mse"))
     assert ours.temperature == pytest.approx(2 * noise / 200)
     assert ours.energy == pytest.approx(noise)
     assert ours.entropy_per_parameter == pytest.approx(ours.entropy / 7)
@@ -299,7 +300,7 @@ def test_a_least_squares_state_is_a_boltzmann_state_of_its_virial_temperature() 
 def test_training_lowers_energy_and_entropy_at_the_temperature_of_the_way() -> None:
     data, noise = least_squares()
     before = linear_state(initial_state([normal(0.5, "")] * 7), data, loss("mse"))
-    after = linear_state(least_squares_state(data.inputs, data.targets), data, loss("mse"))
+    after = linear_state(trained_state(data, SQUARED), data, loss("mse"))
     moved = linear_transition(before, after)
     energy = noise - (data.targets**2).mean() - 0.25 * (data.inputs**2).sum(axis=1).mean()
     covariance = noise * np.linalg.inv(data.inputs.T @ data.inputs)
@@ -313,14 +314,14 @@ def test_training_lowers_energy_and_entropy_at_the_temperature_of_the_way() -> N
 def test_a_refresh_is_hotter_the_further_the_data_have_moved() -> None:
     rng = np.random.default_rng(11)
     x, w = rng.normal(size=(300, 5)), rng.normal(size=5)
-    old = least_squares_state(x, x @ w + rng.normal(size=300))
+    old = trained_state(linear_data(x, x @ w + rng.normal(size=300), SQUARED), SQUARED)
     temperatures, heats = [], []
     for shift in (0.0, 0.5, 1.0, 2.0):
         fresh = rng.normal(size=(400, 5))
         targets = fresh @ (w * (1 - shift)) + rng.normal(size=400)
         data = linear_data(fresh, targets, loss("mse"))
         before = linear_state(old, data, loss("mse"))
-        after = linear_state(least_squares_state(fresh, targets), data, loss("mse"))
+        after = linear_state(trained_state(data, SQUARED), data, loss("mse"))
         moved = linear_transition(before, after)
         # At μ = m·x the virial of the mean is 2 mean μ(μ - y), of the spread 2 mean s².
         spread = np.einsum("ni,ij,nj->n", fresh, old.covariance, fresh)
@@ -332,6 +333,48 @@ def test_a_refresh_is_hotter_the_further_the_data_have_moved() -> None:
     assert temperatures == sorted(temperatures)
     assert heats == sorted(heats)
     assert temperatures[0] < 0.1 * temperatures[1]
+
+
+def two_classes(samples: int, seed: int) -> LinearData:
+    rng = np.random.default_rng(seed)
+    x = np.random.default_rng(15).normal(size=(samples, 3))
+    chance = special.expit(x @ np.array([1.5, -0.5, 0.3]))
+    y = np.where(rng.random(samples) < chance, 1.0, -1.0)
+    return linear_data(x * np.array([1e-3, 1.0, 1e3]), y, loss("bce"))
+
+
+def test_a_logistic_state_is_the_minimum_with_the_inverse_of_its_information() -> None:
+    data = two_classes(300, 0)
+    state = trained_state(data, loss("bce"))
+    x, y = data.inputs / np.array([1e-3, 1.0, 1e3]), data.targets
+    fit = optimize.minimize(
+        lambda w: np.logaddexp(0, -y * (x @ w)).sum(), np.zeros(3), method="BFGS", tol=1e-9
+    )
+    scale = np.array([1e3, 1.0, 1e-3])
+    assert state.mean == pytest.approx(fit.x * scale, rel=1e-4)
+    leaf = torch.tensor(state.mean / scale)
+    hessian = torch.autograd.functional.hessian(
+        lambda w: torch.nn.functional.softplus(-torch.tensor(y) * (torch.tensor(x) @ w)).sum(), leaf
+    )
+    covariance = np.linalg.inv(hessian.numpy())
+    assert state.covariance / np.outer(scale, scale) == pytest.approx(covariance, rel=1e-6)
+    entropy = stats.multivariate_normal(cov=covariance).entropy() + np.log(scale).sum()
+    assert state.entropy == pytest.approx(entropy)
+
+
+def test_the_entropy_of_a_logistic_state_errs_as_repeated_data_show() -> None:
+    states = [trained_state(two_classes(400, seed), loss("bce")) for seed in range(800)]
+    spread = np.std([each.entropy for each in states])
+    error = np.mean([each.entropy_error for each in states])
+    assert error == pytest.approx(spread, rel=0.1)
+
+
+def test_a_rare_class_is_still_a_minimum() -> None:
+    x = np.ones((10_000, 1))
+    y = np.where(np.arange(10_000) == 0, 1.0, -1.0)
+    state = trained_state(linear_data(x, y, loss("bce")), loss("bce"))
+    assert state.mean[0] == pytest.approx(math.log(1 / 9_999))
+    assert state.covariance[0, 0] == pytest.approx(10_000 / 9_999)
 
 
 def test_the_same_state_has_no_transition() -> None:
@@ -347,7 +390,9 @@ def test_the_same_state_has_no_transition() -> None:
 def test_the_entropy_of_a_trained_state_errs_as_repeated_data_show() -> None:
     rng = np.random.default_rng(13)
     x = rng.normal(size=(60, 5))
-    trained = [least_squares_state(x, rng.normal(size=60)) for _ in range(2000)]
+    trained = [
+        trained_state(linear_data(x, rng.normal(size=60), SQUARED), SQUARED) for _ in range(2000)
+    ]
     spread = np.std([each.entropy for each in trained])
     assert trained[0].entropy_error == pytest.approx(spread, rel=0.06)
     ensembles = [ensemble_state(rng.normal(size=(80, 2, 5))) for _ in range(2000)]
@@ -360,8 +405,9 @@ def test_new_data_of_the_same_size_and_noise_give_no_refresh_temperature() -> No
     x = rng.normal(size=(100, 4))
     named = 0
     for _ in range(200):
-        first, second = (least_squares_state(x, x.sum(axis=1) + rng.normal(size=100)) for _ in "ab")
-        data = linear_data(x, x.sum(axis=1), loss("mse"))
+        data = linear_data(x, x.sum(axis=1), SQUARED)
+        noisy = (linear_data(x, x.sum(axis=1) + rng.normal(size=100), SQUARED) for _ in "ab")
+        first, second = (trained_state(each, SQUARED) for each in noisy)
         states = [linear_state(each, data, loss("mse")) for each in (first, second)]
         named += linear_transition(*states).temperature is not None
     assert named <= 4
@@ -396,20 +442,25 @@ def test_an_ensemble_without_density_is_refused(members: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "targets", "code"),
+    ("name", "inputs", "targets", "code"),
     [
-        (np.ones((3, 3)), [1.0, 2.0, 3.0], "state-undetermined"),
-        ([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], [1.0, 2.0, 2.0], "state-undetermined"),
-        ([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]], [1.0, 2.0, 2.0], "state-undetermined"),
-        ([[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0], "state-certain"),
-        ([[1.0], [2.0], [3.0]], [0.0, 0.0, 0.0], "state-certain"),
+        ("mse", np.ones((3, 3)), [1.0, 2.0, 3.0], "state-undetermined"),
+        ("mse", [[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], [1.0, 2.0, 2.0], "state-undetermined"),
+        ("mse", [[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]], [1.0, 2.0, 2.0], "state-undetermined"),
+        ("mse", [[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0], "state-certain"),
+        ("mse", [[1.0], [2.0], [3.0]], [0.0, 0.0, 0.0], "state-certain"),
+        ("bce", [[1.0], [2.0], [-3.0]], [1.0, 1.0, -1.0], "state-undetermined"),
+        ("bce", [[1.0], [2.0], [0.0]], [1.0, 1.0, -1.0], "state-undetermined"),
+        ("bce", [[1.0, 1.0], [1.0, -1.0], [1.0, 0.0]], [1.0, 1.0, 1.0], "state-undetermined"),
+        ("mae", [[1.0], [2.0], [3.0]], [1.0, 2.0, 2.0], "state-unchosen"),
+        ("softmax", [[1.0], [2.0], [3.0]], [1.0, 2.0, 2.0], "state-unchosen"),
     ],
 )
 def test_data_that_leave_no_spread_or_no_minimum_give_no_trained_state(
-    inputs: list[list[float]], targets: list[float], code: str
+    name: str, inputs: list[list[float]], targets: list[float], code: str
 ) -> None:
     with pytest.raises(OptionError) as caught:
-        least_squares_state(np.array(inputs), np.array(targets))
+        trained_state(linear_data(inputs, targets, loss(name)), loss(name))
     assert caught.value.code == code
 
 

@@ -16,12 +16,10 @@ from thermoscan.theory.linear import (
     linear_state,
     linear_transition,
 )
-from thermoscan.theory.linear_states import ParameterState, initial_state, least_squares_state
+from thermoscan.theory.linear_states import ParameterState, initial_state
+from thermoscan.theory.linear_training import trained_state
 from thermoscan.theory.losses import Loss, loss
 
-_ONLY_LEAST_SQUARES = (
-    "a trained state needs a spread, which is chosen here for the squared error alone"
-)
 _NO_NEWER = "no newer data were given"
 
 
@@ -88,9 +86,10 @@ def linear_report(
         OptionError: Something that was asked for does not fit the data.
     """
     asked = loss(loss_name)
-    if newer is not None and (asked.name != "mse" or newer.features != table.features):
-        reason = "its features are not those of the first" if asked.name == "mse" else None
-        raise OptionError("refresh-refused", reason or _ONLY_LEAST_SQUARES, file=newer.name)
+    if newer is not None and newer.features != table.features:
+        raise OptionError(
+            "refresh-refused", "its features are not those of the first data", file=newer.name
+        )
     old = _system(table, asked)
     new = None if newer is None else _system(newer, asked)
     classes = int(old.data.targets.max()) + 1 if asked.has_classes else None
@@ -131,10 +130,8 @@ def linear_report(
 
 def _system(table: Table, asked: Loss) -> _System:
     data = linear_data(table.inputs, table.targets, asked)
-    if asked.name != "mse":
-        return _System(data, None, _ONLY_LEAST_SQUARES)
     try:
-        return _System(data, least_squares_state(data.inputs, data.targets), "")
+        return _System(data, trained_state(data, asked), "")
     except OptionError as error:
         return _System(data, None, error.reason)
 

@@ -1,13 +1,7 @@
-"""Distributions of the parameters of a linear system: at initialisation, or trained.
+"""Distributions of the parameters of a linear system, as frozen values.
 
-Theory sections 1 and 2. Takes initialisations, data, or an ensemble of trained parameters; gives
-the frozen `ParameterState`. A trained parameter vector alone is a point and has no entropy: the
-spread that it is given here is a choice, of which there are two. Both are normal distributions.
-
-- `least_squares_state`: the minimum of the squared error, with the sampling covariance
-  ``σ̂² (XᵀX)⁻¹`` of its estimate, ``σ̂² = RSS / (N - d)``.
-- `ensemble_state`: the mean and the covariance of several trained parameters that the caller has,
-  for any loss.
+Theory sections 1 and 2. Takes what parameters are drawn from at initialisation, or an ensemble of
+trained ones; gives the `ParameterState`. States trained on data are in `linear_training`.
 """
 
 from __future__ import annotations
@@ -24,9 +18,6 @@ from thermoscan.theory.gaussian import Array
 from thermoscan.theory.initialisation import Initialisation
 
 _NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
-
-#: Residuals that are so small a share of the targets are rounding.
-_PERFECT = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +80,6 @@ def initial_state(starts: Sequence[Initialisation], classes: int | None = None) 
     )
 
 
-def least_squares_state(inputs: Array, targets: Array) -> ParameterState:
-    """Returns the state trained to the minimum of the mean squared error.
-
-    Its spread is the sampling covariance of the minimum (choice). That makes it the Boltzmann
-    distribution ``exp(-L/T)`` of temperature ``T = 2σ̂²/N``, and its virial temperature is the same.
-
-    Args:
-        inputs: X, shape (N, d), finite.
-        targets: y, shape (N,), finite.
-
-    Raises:
-        OptionError: ``state-undetermined``: no more samples than features, or features that depend
-            on each other; ``state-certain``: a perfect fit, which leaves no spread.
-    """
-    samples, features = inputs.shape
-    # Features of unlike units would look dependent: each is measured by its own length.
-    lengths = np.sqrt((inputs**2).sum(axis=0))
-    if samples <= features or not lengths.all():
-        raise _undetermined()
-    left, values, right = np.linalg.svd(inputs / lengths, full_matrices=False)
-    if values[-1] <= values[0] * samples * np.finfo(float).eps:
-        raise _undetermined()
-    mean = right.T @ ((left.T @ targets) / values) / lengths
-    residual = np.linalg.norm(targets - inputs @ mean)
-    if residual <= _PERFECT * np.linalg.norm(targets):
-        raise OptionError(
-            "state-certain", "the data are fitted perfectly, which leaves no spread and no entropy"
-        )
-    deviation = residual / math.sqrt(samples - features)
-    root = deviation * right.T / values / lengths[:, None]
-    logarithms = math.log(deviation) - np.log(values) - np.log(lengths)
-    # The inputs being given, the entropy errs by ``d ln σ̂``, and ln σ̂² by √(2/(N - d)).
-    error = features / math.sqrt(2 * (samples - features))
-    return _normal_state(mean, root @ root.T, float(logarithms.sum()), error)
-
-
 def ensemble_state(members: Array) -> ParameterState:
     """Returns the normal state with the mean and the covariance of several trained parameters.
 
@@ -157,11 +112,18 @@ def ensemble_state(members: Array) -> ParameterState:
     root = right.T * values
     # The logarithm of an estimated determinant has the variance 2d/freedom, to leading order.
     error = classes * math.sqrt(off.shape[1] / (2 * freedom))
-    return _normal_state(mean, root @ root.T, float(np.log(values).sum()), error)
+    return normal_state(mean, root @ root.T, float(np.log(values).sum()), error)
 
 
-def _normal_state(mean: Array, covariance: Array, logarithm: float, error: float) -> ParameterState:
-    """A normal state; `logarithm` is ``½ ln det`` of the covariance."""
+def normal_state(mean: Array, covariance: Array, logarithm: float, error: float) -> ParameterState:
+    """Returns a normal state.
+
+    Args:
+        mean: Shape (d,) or (K, d).
+        covariance: Shape (d, d), of the parameters of each class.
+        logarithm: ``½ ln det`` of the covariance.
+        error: Standard error of the entropy, nats.
+    """
     features = mean.shape[-1]
     return ParameterState(
         mean=mean,
@@ -169,12 +131,4 @@ def _normal_state(mean: Array, covariance: Array, logarithm: float, error: float
         normal=np.ones(features, dtype=bool),
         entropy=mean.size * _NORMAL_ENTROPY + (mean.size // features) * logarithm,
         entropy_error=error,
-    )
-
-
-def _undetermined() -> OptionError:
-    return OptionError(
-        "state-undetermined",
-        "the data do not determine the parameters: fewer independent samples than features, or "
-        "features that depend on each other",
     )
