@@ -17,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermoscan.cli import table
+from thermoscan.cli.linear import linear
 from thermoscan.cli.table import read_table
 from thermoscan.errors import ThermoscanError
+from thermoscan.theory.losses import LOSSES
 
 SCRIPT = Path(sys.executable).parent / "thermoscan"
 
@@ -39,6 +41,8 @@ def folder(tmp_path: Path) -> Path:
         y = x @ np.array([1.0, -2.0, 0.5 + shift]) + rng.normal(size=40)
         write_csv(tmp_path / f"{name}.csv", x, y)
         np.savez(tmp_path / f"{name}.npz", X=x, y=y)
+    np.savez(tmp_path / "narrow.npz", X=x[:, :2], y=y)
+    np.savez(tmp_path / "huge.npz", X=x * 1e200, y=y)
     write_csv(tmp_path / "signs.csv", x, np.sign(y))
     write_csv(tmp_path / "classes.csv", x, rng.permutation(np.arange(40) % 4))
     return tmp_path
@@ -148,6 +152,8 @@ def test_the_target_may_be_any_column(folder: Path) -> None:
         (["old.csv", "--loss", "softmax"], "data-labels"),
         (["old.csv", "--init", "warm"], "initialisation-unknown"),
         (["old.csv", "--refresh", "old.npz"], "refresh-refused"),
+        (["old.npz", "--refresh", "narrow.npz"], "data-shape"),
+        (["huge.npz"], "data-overflow"),
     ],
 )
 def test_unusable_input_is_one_line_on_stderr_and_status_2(
@@ -157,6 +163,12 @@ def test_unusable_input_is_one_line_on_stderr_and_status_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert f"[{code}]" in done.stderr
+
+
+def test_the_choices_of_losses_are_those_of_the_theory() -> None:
+    (option,) = (each for each in linear.params if each.name == "loss_name")
+    assert tuple(option.type.choices) == LOSSES
+    assert all(name in option.help for name in LOSSES)
 
 
 @pytest.mark.parametrize(

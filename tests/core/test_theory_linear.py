@@ -369,6 +369,17 @@ def test_the_entropy_of_a_logistic_state_errs_as_repeated_data_show() -> None:
     assert error == pytest.approx(spread, rel=0.1)
 
 
+@pytest.mark.parametrize("scale", [1e-120, 1.0, 1e120])
+def test_the_unit_of_the_inputs_moves_the_entropy_and_nothing_else(scale: float) -> None:
+    data, _ = least_squares()
+    moved = linear_data(data.inputs * scale, data.targets, SQUARED)
+    before = linear_state(trained_state(data, SQUARED), data, SQUARED)
+    after = linear_state(trained_state(moved, SQUARED), moved, SQUARED)
+    assert after.temperature == pytest.approx(before.temperature)
+    assert after.energy == pytest.approx(before.energy)
+    assert after.entropy == pytest.approx(before.entropy - 7 * math.log(scale))
+
+
 def test_a_rare_class_is_still_a_minimum() -> None:
     x = np.ones((10_000, 1))
     y = np.where(np.arange(10_000) == 0, 1.0, -1.0)

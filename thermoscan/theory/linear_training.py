@@ -71,7 +71,9 @@ def trained_state(data: LinearData, loss: Loss) -> ParameterState:
             "a trained state needs a spread, which is chosen here for the squared error and the "
             "binary cross-entropy alone",
         )
-    return _TRAINED[loss.name](_basis(data.inputs), data.targets)
+    # What overflows here does so in the energies, for which `linear_state` has an error.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _TRAINED[loss.name](_basis(data.inputs), data.targets)
 
 
 def _least_squares(basis: _Basis, targets: Array) -> ParameterState:
@@ -141,8 +143,10 @@ def _logistic_loss(left: Array, targets: Array, coefficients: Array) -> float:
 
 def _basis(inputs: Array) -> _Basis:
     samples, features = inputs.shape
-    # Features of unlike units would look dependent: each is measured by its own length.
-    lengths = np.sqrt((inputs**2).sum(axis=0))
+    # Features of unlike units would look dependent: each is measured by its own length, which is
+    # taken of numbers whose squares are in range.
+    peaks = np.abs(inputs).max(axis=0)
+    lengths = peaks * np.linalg.norm(inputs / np.where(peaks > 0, peaks, 1.0), axis=0)
     if samples > features and lengths.all():
         left, values, right = np.linalg.svd(inputs / lengths, full_matrices=False)
         if values[-1] > values[0] * samples * np.finfo(float).eps:

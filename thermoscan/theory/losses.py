@@ -22,7 +22,7 @@ Expectation = Callable[[Array, Array, Array], tuple[Array, Array]]
 Limit = Callable[[Array, int], Array]
 
 _LEAST = 1e-300
-_MOST_CLASSES = 100_000
+_MOST_CLASSES = 10_000
 #: Deviations beyond which a normal distribution has nothing in float64.
 _NOTHING_BEYOND = 40.0
 
