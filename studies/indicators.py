@@ -11,11 +11,10 @@ Of the weights alone:
   nearly orthogonal to its random start, so ``Σw² - Σw₀² = |v|² + 2 v·w₀ ≈ |v|²``: the energy
   absorbed is half the squared distance from an initialisation that the file does not hold.
 - ``ΔF/T₀``: free energy of training at the temperature T₀ of the start, ``Σ d (ΔE/T₀ - ΔS)`` with
-  ΔE and ΔS per parameter. It is d times what `thermoscan.theory.states.free_energy_change` gives:
-  for a Gaussian start the Kullback-Leibler divergence between the law of the entries and that of
-  their start, in nats; for a uniform start it is the growth of the divergence from the Gaussian of
-  temperature T₀. It knows entries, not which is where, so it is less than the information in the
-  weights.
+  ΔE and ΔS per parameter. The divergence of entries p from the Gaussian g of temperature T₀ is
+  ``KL(p|g) = -s + ½ ln 2πT₀ + <w²>/2T₀``, so that for a Gaussian start, whose own divergence is 0,
+  ``d (ΔE/T₀ - ΔS) = d KL(p|g)`` exactly, and for a uniform start it is the growth of ``d KL``. It
+  knows entries, not which is where, so it is less than the information in the weights.
 - ``T*/T₀``: ``Σ ΔE/T₀ / Σ ΔS``, and ratios of the last layer to the first: no unit, and a learning
   rate or a length of training that multiplies all layers cancels.
 - ``coherence``: the share of the absorbed energy that lies in the leading K-1 directions of the
@@ -106,9 +105,7 @@ class Indicator:
     value: Callable[[Measured], float]
 
 
-def measure(
-    path: Path, activation: str, examples: int, classes: int, distance: float
-) -> Measured:
+def measure(path: Path, activation: str, examples: int, classes: int, distance: float) -> Measured:
     """Scans one checkpoint and reads its matrices.
 
     Args:
@@ -233,7 +230,9 @@ THEORY = (
         "ΔE last/first",
         "theory",
         1,
-        lambda of: _ratio(_sum(of.layers[-1:], lambda e: e.energy), _sum(of.layers[:1], lambda e: e.energy)),
+        lambda of: _ratio(
+            _sum(of.layers[-1:], lambda e: e.energy), _sum(of.layers[:1], lambda e: e.energy)
+        ),
     ),
     Indicator("coherence", "theory", -1, _coherence),
 )

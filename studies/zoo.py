@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 _BATCH = 64
-_FITTED = 0.01
-"""Training ends when the loss on the training set is below this, nats, or after `Recipe.steps`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Recipe:
         activation: ``"relu"``, ``"tanh"`` or ``"gelu"``.
         rate: Learning rate of AdamW.
         decay: Its weight decay.
-        steps: At most so many.
+        steps: Training ends after so many.
+        fitted: It ends before when the loss on the training set is below this, nats.
+        copies: How often every example is in the training set.
         seed: Of the choice of examples, the noise, the initialisation and the batches.
     """
 
@@ -50,6 +52,8 @@ class Recipe:
     rate: float = 1e-3
     decay: float = 0.0
     steps: int = 1500
+    fitted: float = 0.01
+    copies: int = 1
     seed: int = 0
 
     @property
@@ -85,8 +89,8 @@ class Model:
         recipe: How it was made.
         path: Its checkpoint, safetensors.
         accuracy: On the test set, whose labels carry no noise.
-        gap: Accuracy on the training labels as given, less the accuracy expected on new labels of
-            the same noise.
+        memory: Accuracy on the training set as given.
+        gap: `memory` less the accuracy expected on new examples with labels of the same noise.
         loss: On the training set, nats.
         distance: ``Σ (w - w₀)²`` over the weight matrices: needs the initial weights.
     """
@@ -94,6 +98,7 @@ class Model:
     recipe: Recipe
     path: Path
     accuracy: float
+    memory: float
     gap: float
     loss: float
     distance: float
@@ -116,7 +121,7 @@ def development(small: bool) -> list[Recipe]:
 def held_out(small: bool) -> list[Recipe]:
     """Returns other architectures and other data, which only the verdict is taken from."""
     if small:
-        base = Recipe(width=32, steps=60, seed=10)
+        base = Recipe(width=32, steps=60, seed=20)
         variants = [replace(base, kind="cnn"), replace(base, data="clusters")]
         return _grid(variants, (50, 100), (0.0, 1.0))
     recipes = []
@@ -125,10 +130,39 @@ def held_out(small: bool) -> list[Recipe]:
         ("cancer", "mlp", (50, 130, 350)),
         ("clusters", "mlp", (100, 300, 1000)),
     ):
-        base = Recipe(data=data, kind=kind, seed=10)
-        variants = [base, replace(base, activation="tanh", seed=11), replace(base, decay=0.3, seed=12)]
+        base = Recipe(data=data, kind=kind, seed=20)
+        tanh, decay = replace(base, activation="tanh"), replace(base, decay=0.3)
+        variants = [base, replace(tanh, seed=21), replace(decay, seed=22)]
         recipes += _grid(variants, sizes, (0.0, 0.2, 0.5, 1.0))
     return recipes
+
+
+def noise_series(small: bool) -> list[Recipe]:
+    """Returns MLPs that differ in label noise alone, each trained for a hundred epochs."""
+    noises = (0.0, 0.4, 1.0) if small else (0.0, 0.1, 0.2, 0.4, 0.6, 1.0)
+    base = Recipe(examples=1000, steps=60 if small else 1600, fitted=0.0, seed=30)
+    return [replace(base, noise=noise) for noise in noises]
+
+
+def copied(small: bool) -> list[Recipe]:
+    """Returns pairs: training sets of a hundred examples, and the same with ten copies of each."""
+    base = Recipe(examples=100, width=32 if small else 256, steps=60 if small else 1500)
+    return [
+        replace(base, noise=noise, seed=seed, copies=copies)
+        for noise in (0.0, 0.3, 1.0)
+        for seed in range(40, 41 if small else 43)
+        for copies in (1, 10)
+    ]
+
+
+def train_all(recipes: list[Recipe], folder: Path, workers: int) -> list[Model]:
+    """Trains a model per recipe into `folder`, in so many processes; in order."""
+    paths = [folder / f"{number}.safetensors" for number in range(len(recipes))]
+    folder.mkdir()
+    if workers == 1:
+        return list(map(train, recipes, paths))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(train, recipes, paths))
 
 
 def train(recipe: Recipe, path: Path) -> Model:
@@ -136,6 +170,7 @@ def train(recipe: Recipe, path: Path) -> Model:
     import torch  # noqa: PLC0415 - heavy
     from safetensors.torch import save_file  # noqa: PLC0415
 
+    torch.set_num_threads(1)
     data = dataset(recipe)
     torch.manual_seed(recipe.seed)
     model = build(recipe, data.train_inputs.shape[1], data.classes)
@@ -146,11 +181,12 @@ def train(recipe: Recipe, path: Path) -> Model:
     right = _accuracy(model, data.test_inputs, data.test_labels)
     expected = (1 - recipe.noise) * right + recipe.noise / data.classes
     distance = math.fsum(
-        float((now.detach() - then).square().sum()) for now, then in zip(matrices, start, strict=True)
+        float((now.detach() - then).square().sum())
+        for now, then in zip(matrices, start, strict=True)
     )
     save_file(model.state_dict(), path)
-    train_right = _accuracy(model, data.train_inputs, data.train_labels)
-    return Model(recipe, path, right, train_right - expected, loss, distance)
+    memory = _accuracy(model, data.train_inputs, data.train_labels)
+    return Model(recipe, path, right, memory, memory - expected, loss, distance)
 
 
 def build(recipe: Recipe, features: int, classes: int) -> torch.nn.Sequential:
@@ -184,6 +220,7 @@ def dataset(recipe: Recipe) -> Data:
     noisy = labels[chosen].copy()
     wrong = rng.permutation(len(noisy))[: round(recipe.noise * len(noisy))]
     noisy[wrong] = rng.integers(0, classes, len(wrong))
+    chosen, noisy = np.tile(chosen, recipe.copies), np.tile(noisy, recipe.copies)
     return Data(inputs[chosen], noisy, inputs[test], labels[test], classes)
 
 
@@ -193,17 +230,18 @@ def _source(name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
 
     if name == "digits":
         inputs, labels = datasets.load_digits(return_X_y=True)
-        return np.float32(inputs / 16), np.int64(labels)
+        return np.asarray(inputs / 16, np.float32), np.asarray(labels, np.int64)
     if name == "cancer":
         inputs, labels = datasets.load_breast_cancer(return_X_y=True)
     elif name == "clusters":
         inputs, labels = datasets.make_classification(
             n_samples=2500, n_features=24, n_informative=8, n_redundant=4, n_classes=5,
-            n_clusters_per_class=1, class_sep=1.5, random_state=3,
+            n_clusters_per_class=1, class_sep=1.5, random_state=4,
         )  # fmt: skip
     else:
         raise ValueError(f"no such data: {name}")
-    return np.float32((inputs - inputs.mean(0)) / inputs.std(0)), np.int64(labels)
+    standard = (inputs - inputs.mean(0)) / inputs.std(0)
+    return np.asarray(standard, np.float32), np.asarray(labels, np.int64)
 
 
 def _fit(
@@ -216,11 +254,12 @@ def _fit(
     cross_entropy = torch.nn.functional.cross_entropy
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     loss, step = math.inf, 0
-    while step < recipe.steps and loss > _FITTED:
+    while step < recipe.steps and loss > recipe.fitted:
         order = torch.randperm(len(labels), generator=generator)
-        for batch in itertools.islice(order.split(_BATCH), recipe.steps - step):
+        for batch in itertools.islice(torch.split(order, _BATCH), recipe.steps - step):
             optimizer.zero_grad()
-            cross_entropy(model(inputs[batch]), labels[batch]).backward()
+            error = cross_entropy(model(inputs[batch]), labels[batch])
+            torch.autograd.backward(error)
             optimizer.step()
             step += 1
         with torch.no_grad():
