@@ -38,12 +38,18 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
         OptionError: An option makes no sense.
     """
     options = options or ScanOptions()
-    progress = progress or _silent
-    base = _measured(options.base, options, progress) if options.base else None
     with _opened(source, options) as checkpoint:
-        measurement = measure(checkpoint, options, progress, base)
-        sha256 = _sha256(checkpoint) if options.sha256 else {}
-    return card_of(measurement, find(measurement), sha256)
+        return survey(checkpoint, options, progress or _silent)[1]
+
+
+def survey(
+    checkpoint: Checkpoint, options: ScanOptions, progress: Progress
+) -> tuple[Measurement, Card]:
+    """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
+    base = _measured(options.base, options, progress) if options.base else None
+    measurement = measure(checkpoint, options, progress, base)
+    sha256 = _sha256(checkpoint) if options.sha256 else {}
+    return measurement, card_of(measurement, find(measurement), sha256)
 
 
 def _opened(source: str, options: ScanOptions) -> Checkpoint:
