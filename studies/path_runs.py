@@ -7,6 +7,7 @@ network is run on data by `thermoscan.probe`.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _BATCH = 64
 _RATE = 1e-3
 _TRAINING = 1000
+_WIDTH = 128
 _CLASSES = 10
 
 
@@ -35,12 +37,16 @@ class Shift:
     """A change of the data.
 
     Attributes:
-        kind: ``"rotation"`` (degrees) or ``"labels"`` (so many classes change their names around).
+        kind: ``"rotation"`` (degrees), ``"labels"`` (so many classes pass their names around), or
+            ``"none"``.
         size: How much of it.
     """
 
     kind: str
     size: int
+
+
+UNCHANGED = Shift("none", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,11 @@ class Data:
         """The batch of all examples to train on."""
         return {"x": self.inputs[:_TRAINING], "y": self.labels[:_TRAINING]}
 
+    @property
+    def unseen(self) -> dict[str, torch.Tensor]:
+        """The batch of all others."""
+        return {"x": self.inputs[_TRAINING:], "y": self.labels[_TRAINING:]}
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -65,6 +76,7 @@ class State:
         loss: On the training examples of the data it is trained on, nats.
         accuracy: On test examples of the same data.
         virial: Global virial temperature on the training examples, nats per parameter.
+        virial_unseen: The same on the test examples.
         efficiency: Measured ``ΣW/ΣQ`` on them.
         energy: ``½ <w²>`` over all matrices, squared weight units.
         entropy: Nats per parameter, over the same.
@@ -78,6 +90,7 @@ class State:
     loss: float
     accuracy: float
     virial: float
+    virial_unseen: float
     efficiency: float
     energy: float
     entropy: float
@@ -87,16 +100,77 @@ class State:
     distance: float
 
 
-def shifted(shift: Shift | None) -> Data:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A refresh after a shift, or a training from the initialisation (`UNCHANGED`): its states."""
+
+    activation: str
+    seed: int
+    shift: Shift
+    states: Sequence[State]
+
+
+def life(
+    activation: str,
+    seed: int,
+    shifts: Sequence[Shift],
+    *,
+    training_stops: Sequence[int],
+    refresh_stops: Sequence[int],
+    folder: Path,
+) -> list[Run]:
+    """Trains a network, then refreshes a copy of it after each of the shifts.
+
+    Args:
+        activation: Of the network.
+        seed: Of its initialisation and its batches.
+        shifts: Each begins from the same trained network.
+        training_stops: Steps at which the training is observed; the last ends it.
+        refresh_stops: The same of each refresh.
+        folder: For the checkpoints.
+    """
+    model, now = network(activation, _WIDTH, seed), folder / "now.safetensors"
+    data = shifted(UNCHANGED)
+    states = [
+        observe(model, activation, data, step, now, base=None)
+        for step in training(model, data, training_stops, seed)
+    ]
+    runs = [Run(activation, seed, UNCHANGED, states)]
+    base = save(model, folder / "base.safetensors")
+    for shift in shifts:
+        copied, data = copy.deepcopy(model), shifted(shift)
+        states = [
+            observe(copied, activation, data, step, now, base)
+            for step in training(copied, data, refresh_stops, seed + 1000)
+        ]
+        runs.append(Run(activation, seed, shift, states))
+    return runs
+
+
+def losses(width: int, seed: int, stops: Sequence[int]) -> list[float]:
+    """Returns the loss of a ReLU network on its training examples at each stop, nats."""
+    import torch  # noqa: PLC0415 - heavy
+
+    model, data = network("relu", width, seed), shifted(UNCHANGED)
+    found = []
+    for _ in training(model, data, stops, seed):
+        with torch.no_grad():
+            loss = _cross_entropy(model, data.training)
+        assert loss.total is not None
+        found.append(float(loss.total) / loss.positions)
+    return found
+
+
+def shifted(shift: Shift) -> Data:
     """Returns the digits, changed by a shift."""
     import torch  # noqa: PLC0415 - heavy
     from scipy import ndimage  # noqa: PLC0415 - heavy
 
     images, labels = _digits()
-    if shift is not None and shift.kind == "rotation":
+    if shift.kind == "rotation":
         turned = ndimage.rotate(images, shift.size, axes=(1, 2), reshape=False, order=1)
         images = np.asarray(turned, np.float32)
-    if shift is not None and shift.kind == "labels":
+    if shift.kind == "labels":
         moved = labels < shift.size
         labels = np.where(moved, (labels + 1) % max(shift.size, 1), labels)
     return Data(torch.from_numpy(images.reshape(-1, 64)), torch.from_numpy(labels))
@@ -144,7 +218,12 @@ def save(model: torch.nn.Sequential, path: Path) -> Path:
 
 
 def observe(
-    model: torch.nn.Sequential, activation: str, data: Data, step: int, path: Path, base: Path | None
+    model: torch.nn.Sequential,
+    activation: str,
+    data: Data,
+    step: int,
+    path: Path,
+    base: Path | None,
 ) -> State:
     """Runs a model on data, saves it to `path` and scans the file.
 
@@ -161,9 +240,11 @@ def observe(
     from thermoscan.probe.measure import measure  # noqa: PLC0415 - imports torch
     from thermoscan.probe.places import places_of  # noqa: PLC0415
 
-    reading = measure(model.eval(), places_of(model), [data.training], _cross_entropy)
+    places = places_of(model)
+    reading = measure(model, places, [data.training], _cross_entropy)
+    unseen = measure(model, places, [data.unseen], _cross_entropy)
     with torch.no_grad():
-        right = model(data.inputs[_TRAINING:]).argmax(1) == data.labels[_TRAINING:]
+        right = model(data.unseen["x"]).argmax(1) == data.unseen["y"]
     card = thermoscan.scan(
         str(save(model, path)),
         thermoscan.ScanOptions(
@@ -177,6 +258,7 @@ def observe(
     entropies = [(each.parameters, each.entropy) for each in card.layers]
     stroke = reading.stroke
     assert reading.loss is not None and reading.temperature is not None
+    assert unseen.temperature is not None
     assert stroke is not None and stroke.efficiency is not None
     assert card.summary.temperature is not None and card.summary.order is not None
     return State(
@@ -184,6 +266,7 @@ def observe(
         loss=reading.loss,
         accuracy=float(right.double().mean()),
         virial=reading.temperature,
+        virial_unseen=unseen.temperature,
         efficiency=stroke.efficiency,
         energy=card.summary.temperature / 2,
         entropy=sum(d * s for d, s in entropies if s is not None) / parameters,
@@ -203,9 +286,7 @@ def _cross_entropy(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) ->
     return Loss(total, len(batch["y"]))
 
 
-def _batches(
-    data: Data, generator: torch.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(data: Data, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     import torch  # noqa: PLC0415 - heavy
 
     examples = data.training

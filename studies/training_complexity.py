@@ -67,9 +67,9 @@ def run(small: bool) -> Study:
 
 
 def _method(made: dict[str, Zoo]) -> str:
-    return f"""{len(made["development"].models)} MLPs (three linear layers) on scikit-learn's digits,
-in which size of the data, label noise, width, activation, learning rate, weight decay and seed
-differ, were used to look at candidates. The verdict is from {len(made["held-out"].models)}
+    return f"""{len(made["development"].models)} MLPs (three linear layers) on scikit-learn's
+digits, in which size of the data, label noise, width, activation, learning rate, weight decay and
+seed differ, were used to look at candidates. The verdict is from {len(made["held-out"].models)}
 others: CNNs on digits, and MLPs on breast cancer (two classes) and on generated clusters (five
 classes), with their own seeds. AdamW, batches of 64, until the loss on the training set is below
 0.01 nats or 1,500 steps are done. Accuracy is on clean test labels. Every checkpoint is a file
@@ -191,14 +191,14 @@ def _held_out(part: Zoo, judged: Sequence[Judged]) -> Section:
 
 
 def _limits(developed: Zoo, copied: Zoo, bounds: dict[str, Correlation | None]) -> Section:
-    text = f"""**One file, two worlds.** Take a model that has fitted its N examples. In a world that
-consists of these N examples, labels as given, each drawn again and again, its accuracy on new
-draws is 1. In a world of which they are a sample, with labels that were noise, it is chance. Both
-worlds can hand over the same training set, so the weights are the same bytes and every function
-of them is the same number.{_two_worlds(developed)} So no function of the weights is the accuracy:
-the weights tell how far training went, and how far it had to go is a fact of the data. (Permuting
-the pixels of the test set, or the names of the classes, does the same: it leaves every spectrum
-and every histogram as it is.)
+    text = f"""**One file, two worlds.** Take a model that has fitted its N examples. In a world
+that consists of these N examples, labels as given, each drawn again and again, its accuracy on
+new draws is 1. In a world of which they are a sample, with labels that were noise, it is chance.
+Both worlds can hand over the same training set, so the weights are the same bytes and every
+function of them is the same number.{_two_worlds(developed)} So no function of the weights is the
+accuracy: the weights tell how far training went, and how far it had to go is a fact of the data.
+(Permuting the pixels of the test set, or the names of the classes, does the same: it leaves every
+spectrum and every histogram as it is.)
 
 **The number of examples is not enough either.** Ten copies of each example make N ten times as
 large, and the loss is the same function. The first table has such pairs: {_BEST} falls by
