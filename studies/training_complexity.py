@@ -151,7 +151,8 @@ def _development(part: Zoo) -> Section:
         "Rank correlation with test accuracy: within groups of equal data size (all recipes), "
         "within groups of equal recipe (all sizes), over all models, and over those without label "
         "noise; and with the generalisation gap over all models. A good indicator of complexity is "
-        "negative, in the last column positive (η, coherence and N the other way round).",
+        "negative, in the last column positive (η, coherence and N the other way round)."
+        f"{_moved(part)}",
         [Table(columns, rows)],
         [
             Picture(
@@ -161,6 +162,17 @@ def _development(part: Zoo) -> Section:
                 "per example, coloured by the number of training examples",
             )
         ],
+    )
+
+
+def _moved(part: Zoo) -> str:
+    energy = _named("ΔE").value
+    ratios = sorted(2 * energy(each) / each.distance for each in part.measured)
+    low, middle, high = (ratios[round(share * (len(ratios) - 1))] for share in (0.05, 0.5, 0.95))
+    return (
+        f"\n\nTwice the energy absorbed, which the file tells, is {middle:.2f} of the squared "
+        f"distance from initialisation, which it does not, in the median model ({low:.2f} to "
+        f"{high:.2f} from the 5th to the 95th percentile)."
     )
 
 
