@@ -41,6 +41,7 @@ _MEASURES: Mapping[str, Callable[[Run], float | None]] = {
     "virial T at the shift": lambda run: run.states[0].virial,
     "η at the shift": lambda run: run.states[0].efficiency,
     "T* (Type II)": _final(lambda state: state.refresh),
+    "T* (Type II), a stop earlier": lambda run: run.states[-2].refresh,
     "ΔE of the refresh": _change(lambda state: state.energy),
     "ΔS of the refresh": _change(lambda state: state.entropy),
     "distance moved": _final(lambda state: state.distance),
@@ -148,7 +149,7 @@ def _training(trained: Sequence[Run]) -> Section:
 
 
 def _refresh(refreshed: Sequence[Run]) -> Section:
-    runs = _largest(refreshed, "rotation")
+    runs = _of_size(refreshed, "rotation", max)
     panels: dict[str, figures.Quantity] = {
         "loss, nats": lambda state: state.loss,
         "virial T": lambda state: state.virial,
@@ -262,9 +263,10 @@ def _verdict(
     steps = [pair for run in trained for pair in itertools.pairwise(run.states)]
     against = sum((b.loss - a.loss) * (b.entropy - a.entropy) < 0 for a, b in steps)
     hotter = sum(b.energy > a.energy and b.entropy > a.entropy for a, b in steps)
-    turned = _largest(refreshed, "rotation")
-    tracking = [name for name in _MEASURES if _tracks(ranks, name)]
-    others = [name for name in _MEASURES if name not in tracking]
+    turned = _of_size(refreshed, "rotation", max)
+    signs = {name: _sign(ranks, name) for name in _MEASURES}
+    rising, falling, neither = ([n for n in signs if signs[n] == sign] for sign in (1, -1, 0))
+    slight = _of_size(refreshed, "rotation", min)
     slopes = {width: _steepest(stops, curve)[0] for width, curve in curves.items()}
     (narrow, first), (wide, last) = next(iter(slopes.items())), list(slopes.items())[-1]
     return f"""**Training heats.** Between successive stops energy ½<w²> and entropy of the
@@ -275,28 +277,46 @@ initialisation and {_of(trained, lambda run: run.states[-1].virial)} at the end 
 weights would lower the loss). **The two types of engine part.** Measured efficiency goes
 {_engine(trained, "relu")} with ReLU and {_engine(trained, "tanh")} with tanh. **A shift shows at
 once in the virial temperature**: turned by {turned[0].shift.size} degrees it is
-{_of(turned, lambda run: run.states[0].virial)} before the first step (on unseen digits of the old
-kind {_of(trained, lambda run: run.states[-1].virial_unseen)}), and
+{_of(turned, lambda run: run.states[0].virial)}, by {slight[0].shift.size} degrees
+{_of(slight, lambda run: run.states[0].virial)}, before the first step (on unseen digits of the
+old kind {_of(trained, lambda run: run.states[-1].virial_unseen)}), and
 {_of(turned, lambda run: run.states[-1].virial)} after the refresh. **What measures the shift**,
-with one sign and an interval clear of zero for both kinds of shift in both networks:
-{", ".join(tracking) or "nothing"}. Not so: {", ".join(others) or "nothing"}. T* (Type II) is
-missing in {sum(each.missing for each in ranks if each.measure == "T* (Type II)")} of
-{len(refreshed)} refreshes, whose entropy ends within its error of where it began. **Phase
-transition is {_judged(last / first)}.** The steepest fall of the loss per e-fold of steps is
-{first:.2f} of its start at width {narrow} and {last:.2f} at width {wide}, {last / first:.2f}
-times as steep for {wide // narrow} times the width. At a shift the loss jumps with the weights
-unmoved, because the data did: the landscape is replaced, no state of one landscape turns into
-another."""
+its interval clear of zero for both kinds of shift in both networks: rising with it
+{_listed(rising)}; falling {_listed(falling)}; neither {_listed(neither)}. {_misread(falling, turned)}The
+virial temperature needs the labels, and then the loss tells as much. T* (Type II) is missing in
+{sum(each.missing for each in ranks if each.measure == "T* (Type II)")} of {len(refreshed)}
+refreshes, whose entropy ends within its error of where it began. **Phase transition is
+{_judged(last / first)}.** The steepest fall of the loss per e-fold of steps is {first:.2f} of its
+start at width {narrow} and {last:.2f} at width {wide}, {last / first:.2f} times as steep for
+{wide // narrow} times the width. At a shift the loss jumps with the weights unmoved, because the
+data did: the landscape is replaced, no state of one landscape turns into another."""
 
 
 def _judged(ratio: float) -> str:
     return "a word here" if ratio < 2 else "more than a word here: it sharpens with width"
 
 
-def _tracks(ranks: Sequence[_Rank], measure: str) -> bool:
+def _sign(ranks: Sequence[_Rank], measure: str) -> int:
+    """1 or -1 where a measure goes so with every kind of shift in every network, else 0."""
     found = [each.found for each in ranks if each.measure == measure]
-    rises = all(each is not None and each.low > 0 for each in found)
-    return rises or all(each is not None and each.high < 0 for each in found)
+    if all(each is not None and each.low > 0 for each in found):
+        return 1
+    return -1 if all(each is not None and each.high < 0 for each in found) else 0
+
+
+def _misread(falling: Sequence[str], turned: Sequence[Run]) -> str:
+    if not any(each.startswith("T*") for each in falling):
+        return ""
+    dips = [min(state.energy for state in run.states) < run.states[0].energy for run in turned]
+    return (
+        "So T* (Type II) is no measure of the complexity of a refresh here: the larger the shift, "
+        "the lower it is. A network unlearns before it learns: its energy first falls below where "
+        f"it began in {sum(dips)} of {len(dips)} refreshes after the largest turn. "
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
 
 
 def _of(runs: Sequence[Run], value: Callable[[Run], float]) -> str:
@@ -309,8 +329,12 @@ def _engine(trained: Sequence[Run], activation: str) -> str:
     return f"from {first:.2f} to {last:.2f}"
 
 
-def _largest(refreshed: Sequence[Run], kind: str) -> list[Run]:
-    size = max(each.shift.size for each in refreshed if each.shift.kind == kind)
+def _of_size(
+    refreshed: Sequence[Run], kind: str, which: Callable[[Sequence[int]], int]
+) -> list[Run]:
+    """The refreshes after the shift of a kind whose size `which` picks from those above zero."""
+    sizes = [each.shift.size for each in refreshed if each.shift.kind == kind]
+    size = which([each for each in sizes if each > 0])
     return [each for each in refreshed if each.shift == Shift(kind, size)]
 
 
