@@ -33,7 +33,7 @@ FROM_WEIGHTS = tuple(
 FAMILIES = {"digits": "CNNs, digits", "cancer": "MLPs, cancer", "clusters": "MLPs, clusters"}
 
 _CLASSES = {"digits": 10, "cancer": 2, "clusters": 5}
-_TREES = 300
+_TREES = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,13 +285,14 @@ weights alone, {_listed(alone)} the rule on held-out models**; the strongest ove
 {strongest.name} with {_shown(developed.correlation(strongest))}. **With the number of training
 examples known, {_listed(others)} it.** {_BEST}, the energy absorbed per example, has
 {_shown(developed.correlation(_named(_BEST)))} over all MLPs, {_shown(columns[_BEST][-2])} over
-all held-out models and {_shown(columns[_BEST][-1])} among those without label noise. The distance
-from initialisation per example, for which the initial weights must be at hand, has
-{_shown(developed.correlation(moved))}, {_shown(columns[_DISTANCE][-2])} and
-{_shown(columns[_DISTANCE][-1])}. That no number from the weights alone can hold in general needs
-no experiment: the same file is right in one world and wrong in another (last section). A forest
-fitted to all numbers from the weights has {_shown(next(iter(bounds.values())))} on MLPs that it
-has not seen, and elsewhere {elsewhere}."""
+all held-out models and {_shown(columns[_BEST][-1])} among those without label noise, where N
+alone has {_shown(columns["N"][-1])}; over all of them N alone has {_shown(columns["N"][-2])}:
+energy counts where labels differ, N where sizes do. The distance from initialisation per example,
+for which the initial weights must be at hand, has {_shown(developed.correlation(moved))},
+{_shown(columns[_DISTANCE][-2])} and {_shown(columns[_DISTANCE][-1])}. That no number from the
+weights alone can hold in general needs no experiment: the same file is right in one world and
+wrong in another (last section). A forest fitted to all numbers from the weights has
+{_shown(next(iter(bounds.values())))} on MLPs that it has not seen, and elsewhere {elsewhere}."""
 
 
 def _turn(found: Correlation | None) -> str:

@@ -41,7 +41,7 @@ _MEASURES: Mapping[str, Callable[[Run], float | None]] = {
     "virial T at the shift": lambda run: run.states[0].virial,
     "η at the shift": lambda run: run.states[0].efficiency,
     "T* (Type II)": _final(lambda state: state.refresh),
-    "T* (Type II), a stop earlier": lambda run: run.states[-2].refresh,
+    "T* (Type II) a stop earlier": lambda run: run.states[-2].refresh,
     "ΔE of the refresh": _change(lambda state: state.energy),
     "ΔS of the refresh": _change(lambda state: state.entropy),
     "distance moved": _final(lambda state: state.distance),
@@ -282,8 +282,9 @@ once in the virial temperature**: turned by {turned[0].shift.size} degrees it is
 old kind {_of(trained, lambda run: run.states[-1].virial_unseen)}), and
 {_of(turned, lambda run: run.states[-1].virial)} after the refresh. **What measures the shift**,
 its interval clear of zero for both kinds of shift in both networks: rising with it
-{_listed(rising)}; falling {_listed(falling)}; neither {_listed(neither)}. {_misread(falling, turned)}The
-virial temperature needs the labels, and then the loss tells as much. T* (Type II) is missing in
+{_listed(rising)}; falling {_listed(falling)}; neither {_listed(neither)}.
+{_misread(falling, turned)}The virial temperature needs the labels, and then the loss tells as
+much. T* (Type II) is missing in
 {sum(each.missing for each in ranks if each.measure == "T* (Type II)")} of {len(refreshed)}
 refreshes, whose entropy ends within its error of where it began. **Phase transition is
 {_judged(last / first)}.** The steepest fall of the loss per e-fold of steps is {first:.2f} of its
