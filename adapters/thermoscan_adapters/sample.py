@@ -13,7 +13,7 @@ import numpy as np
 from thermoscan.probe.subject import Examples
 
 _PICTURES = 32
-_SIDE = 256
+_SIDE = 224
 
 
 def sample_texts() -> Examples:

@@ -47,12 +47,8 @@ _DROPPED = frozenset(
         *("torch_dtype", "dtype"),
     }
 )
-_DEPTHS = frozenset(
-    (
-        *("num_hidden_layers", "num_layers", "n_layers", "n_layer", "encoder_layers"),
-        *("decoder_layers", "num_encoder_layers", "num_decoder_layers"),
-    )
-)
+_DEPTHS = frozenset({"depth", "depths", "num_stages", "num_blocks"})
+_MOST_CLASSES = 1_000_000
 #: Where a class with a head is missing from `architectures`, the heads to try, most telling first.
 _GUESSED = (Kind.MASKED, Kind.SEQUENCES, Kind.CAUSAL, Kind.PICTURE_CLASSES)
 
@@ -105,11 +101,12 @@ def candidates(config: PreTrainedConfig, source: str) -> list[Candidate]:
     }
     with at_work("architecture-unusable", "transformers cannot build this architecture", source):
         found = {
-            kind: _classes(table[type(config)])
+            kind: _listed(table[type(config)])
             for kind, table in tables.items()
             if type(config) in table
         }
-    declared = config.architectures[0] if config.architectures else None
+    stated: Any = config.architectures
+    declared = stated[0] if isinstance(stated, list) and stated else None
     bases = found.pop(Kind.BASE, ())
     chosen = [
         Candidate(kind, cls)
@@ -127,7 +124,7 @@ def candidates(config: PreTrainedConfig, source: str) -> list[Candidate]:
     return chosen
 
 
-def _classes(value: Any) -> tuple[type[PreTrainedModel], ...]:
+def _listed(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
@@ -145,6 +142,10 @@ def _check_depth(config: Mapping[str, Any], tensors: int, source: str) -> None:
     for key, value in config.items():
         if isinstance(value, dict):
             _check_depth(value, tensors, source)
-        elif isinstance(value, int) and value > tensors and key in _DEPTHS:
-            reason = f"its configuration says {value} layers, and it holds {tensors} tensors"
+            continue
+        counts = [each for each in _listed(value) if isinstance(each, int)]
+        deep = key in _DEPTHS or ("layer" in key and not key.startswith("max_"))
+        most = tensors if deep else _MOST_CLASSES if key == "num_labels" else None
+        if most is not None and max(counts, default=0) > most:
+            reason = f"its configuration counts {max(counts)} parts, and it holds {tensors} tensors"
             raise ProbeError("config-mismatch", reason, file=source)

@@ -25,6 +25,7 @@ COMPANIONS = _VOCABULARIES | {
     *("target.spm", _PROCESSOR),
 }
 _DEFAULT_SIDE = 224
+_MOST_SIDE = 4096
 
 
 def input_maker(model: Any, folder: Path, source: str) -> tuple[Any, tuple[str, ...]]:
@@ -67,7 +68,10 @@ def _processor(model: Any, folder: Path, source: str) -> tuple[Any, tuple[str, .
 
         if (folder / _PROCESSOR).exists():
             load: Any = AutoImageProcessor.from_pretrained
-            return load(str(folder), trust_remote_code=False, local_files_only=True), ()
+            found = load(str(folder), trust_remote_code=False, local_files_only=True)
+            if max([0, *dict(found.size or {}).values()]) > _MOST_SIDE:
+                raise ValueError(f"pictures of more than {_MOST_SIDE} pixels a side")
+            return found, ()
         side = getattr(model.config, "image_size", None)
         side = side if isinstance(side, int) else _DEFAULT_SIDE
         made = ViTImageProcessor(size={"height": side, "width": side})

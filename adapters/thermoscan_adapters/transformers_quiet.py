@@ -22,9 +22,12 @@ _HINT = 160
 
 @contextmanager
 def at_work(code: str, reason: str, file: str | None = None) -> Iterator[None]:
-    """Runs a block of the library's; see `quiet` and `mapped`."""
-    with quiet(), mapped(code, reason, file):
-        yield
+    """Runs a block of the library's; see `quiet` and `mapped`. Lack of memory is an error too."""
+    try:
+        with quiet(), mapped(code, reason, file):
+            yield
+    except (RuntimeError, MemoryError):  # all that `mapped` lets pass
+        raise ProbeError("out-of-memory", f"{reason}: there is no memory", file=file) from None
 
 
 @contextmanager
@@ -48,7 +51,10 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def mapped(code: str, reason: str, file: str | None = None) -> Iterator[None]:
-    """Maps every exception that is not ours to a `ProbeError`; lack of memory passes as it is."""
+    """Maps every exception that is not ours to a `ProbeError`.
+
+    Lack of memory passes as it is: who runs batches can make them smaller.
+    """
     try:
         yield
     except ThermoscanError:

@@ -8,25 +8,9 @@ from __future__ import annotations
 import torch
 
 from thermoscan.checkpoint import Checkpoint, Tensor
-from thermoscan.dtypes import DType
+from thermoscan.probe.types import TORCH_TYPES
 from thermoscan.tally.geometry import memory_axes
 from thermoscan.tally.layout import read_elements
-
-_TYPES = {
-    DType.F64: torch.float64,
-    DType.F32: torch.float32,
-    DType.F16: torch.float16,
-    DType.BF16: torch.bfloat16,
-    DType.F8_E4M3: torch.float8_e4m3fn,
-    DType.F8_E5M2: torch.float8_e5m2,
-    DType.I64: torch.int64,
-    DType.I32: torch.int32,
-    DType.I16: torch.int16,
-    DType.I8: torch.int8,
-    DType.U8: torch.uint8,
-    DType.BOOL: torch.bool,
-    DType.C64: torch.complex64,
-}
 
 
 def state_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
@@ -38,7 +22,7 @@ def state_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     state = {
         tensor.name: _read(checkpoint, tensor)
         for tensor in checkpoint.tensors
-        if tensor.dtype in _TYPES
+        if tensor.dtype in TORCH_TYPES
     }
     aliases = {alias: state[name] for alias, name in checkpoint.aliases.items() if name in state}
     return {**aliases, **state}
@@ -49,5 +33,5 @@ def _read(checkpoint: Checkpoint, tensor: Tensor) -> torch.Tensor:
     if tensor.nbytes:
         read_elements(checkpoint.reader, tensor, 0, content.numpy().data)
     axes = memory_axes(tensor)
-    stored = content.view(_TYPES[tensor.dtype]).reshape([tensor.shape[axis] for axis in axes])
+    stored = content.view(TORCH_TYPES[tensor.dtype]).reshape([tensor.shape[axis] for axis in axes])
     return stored.permute([axes.index(axis) for axis in range(len(axes))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -29,12 +29,10 @@ from thermoscan_adapters.transformers_batches import (
 from thermoscan_adapters.transformers_choice import Kind
 from thermoscan_adapters.transformers_quiet import at_work
 
-if TYPE_CHECKING:
-    pass
-
 MOST_TOKENS = 256
 """Longest input, in tokens: longer texts are cut."""
 
+_MOST_CHARACTERS = 64 * MOST_TOKENS
 _MASKING = (
     f"{MASKED_SHARE:.0%} of the tokens of each text were masked, and the loss is taken there."
 )
@@ -111,26 +109,21 @@ def task_of(able: Ability, examples: Examples, inputs: int, seed: int) -> Task:
     if not able.takes_pictures and not examples.texts:
         raise DataError("data-kind", "the model takes texts, and this is none of them")
     asked = _asked(able, bool(examples.labels))
-    labels = _label_ids(able, examples.labels[:inputs]) if asked.labelled else []
-    make = _picture_rows if able.takes_pictures else _text_rows
-    rows = make(able, asked, examples, inputs, seed)
-    if labels:
-        labelled = zip(rows, labels, strict=True)
-        rows = [{**row, "labels": torch.tensor(label)} if row else {} for row, label in labelled]
-    long_enough = [row for row in rows if row]
-    if not long_enough:
+    every = _rows(able, asked, examples, inputs, seed)
+    rows = [row for row in every if row]
+    if not rows:
         raise DataError("data-too-short", "no example is long enough for the model to be run on")
     notes = (*examples.notes, *asked.notes)
-    if len(long_enough) < len(rows):
-        short = len(rows) - len(long_enough)
-        notes += (f"{short} of {len(rows)} examples have too few tokens and were left out.",)
+    if len(rows) < len(every):
+        short = len(every) - len(rows)
+        notes += (f"{short} of {len(every)} examples have too few tokens and were left out.",)
     return Task(
         description=examples.description,
         batches=[
             {name: each.to(able.device) for name, each in batch.items()}
-            for batch in batches(long_enough, _at_once(able, long_enough))
+            for batch in batches(rows, _at_once(able, rows))
         ],
-        examples=len(long_enough),
+        examples=len(rows),
         name=asked.name,
         objective=asked.objective,
         reason=asked.reason,
@@ -189,13 +182,28 @@ def _classifying(able: Ability, labelled: bool) -> Asked:
 def _label_ids(able: Ability, labels: Sequence[str]) -> list[int]:
     """The model's own number for every label, which may be spelled as that number."""
     config = able.model.config
-    known = {str(name): int(index) for name, index in (config.label2id or {}).items()}
-    known = {**{str(index): index for index in range(config.num_labels)}, **known}
+    numbers = range(config.num_labels)
+    named = config.label2id if isinstance(config.label2id, dict) else {}
+    known = {str(index): index for index in numbers}
+    known.update({str(name): index for name, index in named.items() if index in numbers})
     unknown = [label for label in labels if label not in known]
     if unknown:
         reason = f"the model has no class called '{printable(unknown[0], 60)}'"
         raise DataError("label-unknown", reason)
     return [known[label] for label in labels]
+
+
+def _rows(able: Ability, asked: Asked, examples: Examples, inputs: int, seed: int) -> list[Row]:
+    """The first examples as the model takes them; an empty row for one that it cannot."""
+    if able.takes_pictures:
+        rows = _picture_rows(able, examples, inputs)
+    else:
+        rows = _text_rows(able, asked, examples, inputs, seed)
+    if not asked.labelled:
+        return rows
+    labels = _label_ids(able, examples.labels[:inputs])
+    labelled = zip(rows, labels, strict=True)
+    return [{**row, "labels": torch.tensor(label)} if row else {} for row, label in labelled]
 
 
 def _text_rows(
@@ -205,7 +213,7 @@ def _text_rows(
     length = _longest(able)
     with at_work("tokenizer-failed", "its tokenizer cannot read this data"):
         encoded = [
-            able.encode(text, truncation=True, max_length=length)["input_ids"]
+            able.encode(text[:_MOST_CHARACTERS], truncation=True, max_length=length)["input_ids"]
             for text in examples.texts[:inputs]
         ]
     rows = able.table.weight.shape[0]
@@ -230,18 +238,10 @@ def _masked_rows(able: Ability, encoded: Sequence[list[int]], seed: int) -> list
     return rows
 
 
-def _picture_rows(
-    able: Ability, asked: Asked, examples: Examples, inputs: int, seed: int
-) -> list[Row]:
+def _picture_rows(able: Ability, examples: Examples, inputs: int) -> list[Row]:
     with at_work("processor-failed", "its image processor cannot read this data"):
-        return [
-            {
-                "pixel_values": able.encode(picture.convert("RGB"), return_tensors="pt")[
-                    "pixel_values"
-                ][0]
-            }
-            for picture in examples.pictures[:inputs]
-        ]
+        made = [able.encode(each, return_tensors="pt") for each in examples.pictures[:inputs]]
+        return [{"pixel_values": each["pixel_values"][0]} for each in made]
 
 
 def _longest(able: Ability) -> int:

@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from support.loopback_hub import LoopbackHub
 from support.tiny_models import edit_config, save, write_model, write_tokenizer
 from torch.nn import functional
 
 from thermoscan.card import Card, ProbeRun
 from thermoscan.card_io import missing_reasons
+from thermoscan.checkpoint import OpenOptions
 from thermoscan.errors import ThermoscanError
 from thermoscan.options import ProbeOptions
 from thermoscan.probe.road import probe
+from thermoscan_adapters.hub import HubAdapter
 from thermoscan_adapters.sample import sample_texts, synthetic_pictures
 from thermoscan_adapters.transformers_batches import batches, masked
+from thermoscan_adapters.transformers_runner import TransformersRunner
 
 TEXTS = ["the kettle sings", "rain on the roof", "a loaf, please", "hm", "why do clocks tick?"] * 2
 
@@ -256,6 +261,10 @@ def test_an_image_classifier_with_and_without_data(tmp_path: Path) -> None:
             scores = model(values).logits
         losses.append(float(functional.cross_entropy(scores, torch.tensor([index % 2]))))
     assert measured(found).loss == pytest.approx(np.mean(losses), rel=1e-3)
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    (tmp_path / "m" / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert measured(run(tmp_path / "m", pictures(tmp_path))).loss == measured(found).loss
+    (tmp_path / "m" / "preprocessor_config.json").unlink()
     found = run(tmp_path / "m")
     assert measured(found).data == "32 synthetic pictures"
     assert any("synthetic pictures" in note for note in found.notes)
@@ -380,6 +389,8 @@ def copied(model: Path, tmp_path: Path) -> Path:
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
         ({"num_hidden_layers": 10**9}, "config-mismatch"),
         ({"num_hidden_layers": 3}, "weights-missing"),
+        ({"num_labels": 10**9}, "config-mismatch"),
+        ({"model_type": "resnet", "depths": [10**9]}, "config-mismatch"),
         ({"vocab_size": 10**9}, "config-mismatch"),
         ({"intermediate_size": 97}, "config-mismatch"),
         ({"hidden_size": "wide"}, "config-unusable"),
@@ -394,6 +405,46 @@ def test_configurations_that_cannot_be_run(
     edit_config(copied, **changes)
     error = refusal(copied)
     assert error.code == code, error
+
+
+def test_an_image_processor_that_asks_for_huge_pictures_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "vit", "ForImageClassification")
+    settings = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 10**6}}
+    (tmp_path / "m" / "preprocessor_config.json").write_text(json.dumps(settings))
+    error = refusal(tmp_path / "m")
+    assert error.code == "processor-unusable"
+    assert "4096" in error.reason
+
+
+def test_models_of_sound_and_of_several_inputs_are_refused(tmp_path: Path) -> None:
+    from transformers import CLIPConfig, CLIPModel, Wav2Vec2Config, Wav2Vec2Model
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes["intermediate_size"] = 40
+    save(Wav2Vec2Model(Wav2Vec2Config(**sizes)), tmp_path / "sound")
+    text = {**sizes, "vocab_size": 100, "bos_token_id": 0, "eos_token_id": 1}
+    vision = {**sizes, "image_size": 32, "patch_size": 8}
+    save(CLIPModel(CLIPConfig(text_config=text, vision_config=vision)), tmp_path / "both")
+    for name in ("sound", "both"):
+        assert refusal(tmp_path / name).code == "inputs-unknown"
+
+
+def test_a_model_of_the_hub_is_run_from_the_commit_that_was_pinned(
+    model: Path, tmp_path: Path
+) -> None:
+    files = {each.name: each.read_bytes() for each in model.iterdir()}
+    with LoopbackHub() as hub:
+        repository = hub.add("org/name", files)
+        adapter = HubAdapter(hub.endpoint, tmp_path / "cache")
+        checkpoint = adapter.open("org/name", OpenOptions())
+        repository.commit({**files, "tokenizer.json": b"another"})
+        runner = TransformersRunner()
+        folder = adapter.beside("org/name", checkpoint, runner.companions, 1_000_000)
+        subject = runner.load(checkpoint, folder, "cpu")
+    state = load_file(model / "model.safetensors")
+    assert all(torch.equal(subject.model.state_dict()[name], state[name]) for name in state)
+    task = subject.task(sample_texts(), 3, 0)
+    assert (task.name, task.examples) == ("causal language modelling", 3)
 
 
 def test_code_beside_the_weights_is_never_run_even_where_it_is_asked_for(
@@ -456,7 +507,9 @@ def test_a_tokenizer_without_a_mask_leaves_a_masked_model_without_a_loss(tmp_pat
 def test_examples_that_are_too_short_are_left_out_and_counted(tmp_path: Path, model: Path) -> None:
     found = run(model, jsonl(tmp_path, ["long enough", "x", ""]))
     assert measured(found).inputs == 1
-    assert "2 of 3 examples have too few tokens and were left out." in found.notes
+    note = "2 of 3 examples have too few tokens and were left out."
+    assert note in found.notes
+    assert note not in run(model, jsonl(tmp_path, ["long enough"] * 3)).notes
     assert refusal(model, jsonl(tmp_path, ["x"])).code == "data-too-short"
 
 
@@ -466,8 +519,6 @@ def test_long_texts_are_cut(tmp_path: Path, model: Path) -> None:
 
 
 def test_a_weight_that_is_not_finite_gives_no_number(copied: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     state = load_file(copied / "model.safetensors")
     state["model.layers.0.mlp.down_proj.weight"][0, 0] = math.inf
     save_file(state, copied / "model.safetensors", {"format": "pt"})
@@ -477,8 +528,6 @@ def test_a_weight_that_is_not_finite_gives_no_number(copied: Path) -> None:
 
 
 def test_a_head_that_the_checkpoint_lacks_is_never_measured(copied: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     state = load_file(copied / "model.safetensors")
     del state["lm_head.weight"]
     save_file(state, copied / "model.safetensors", {"format": "pt"})

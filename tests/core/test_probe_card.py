@@ -153,5 +153,5 @@ def test_an_activation_that_the_configuration_does_not_tell_of_is_noted(
     notes = set(found.notes) - set(card.notes)
     assert notes == {
         "Where the configuration says silu, the running model applied relu.",
-        "An activation was seen behind 1 layers that their names do not tell it of.",
+        "Layers behind which an activation was seen that their names do not tell of: 1.",
     }

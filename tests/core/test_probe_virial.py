@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from support.anatomy import build
 from torch import nn
 from torch.nn import functional
 
@@ -67,7 +68,40 @@ def test_in_a_relu_network_without_biases_every_layer_has_the_same_product() -> 
     assert found[0] == pytest.approx(float((logits * logits.grad).sum().detach()), rel=1e-12)
 
 
-def test_biases_break_that_identity() -> None:
+def test_in_a_transformer_without_biases_neighbours_with_nothing_between_them_are_equal() -> None:
+    """Scores are bilinear in query and key; outputs in value and output, and in up and down."""
+    model = build("llama", "ForCausalLM", "cpu").double().eval()
+    ids = torch.randint(100, (4, 12), generator=torch.Generator().manual_seed(0))
+
+    def next_tokens(model: nn.Module, batch: Batch) -> Loss:
+        logits = model(input_ids=batch["ids"]).logits[:, :-1].reshape(-1, 100)
+        wanted = batch["ids"][:, 1:].reshape(-1)
+        return Loss(functional.cross_entropy(logits, wanted, reduction="sum"), len(wanted))
+
+    reading = measure(model, places_of(model, model.config.to_dict()), [{"ids": ids}], next_tokens)
+    found = dict(zip(reading.layers, products(reading), strict=True))
+    for block in ("model.layers.0", "model.layers.1"):
+        for one, other in (
+            ("self_attn.q_proj", "self_attn.k_proj"),
+            ("self_attn.v_proj", "self_attn.o_proj"),
+            ("mlp.up_proj", "mlp.down_proj"),
+        ):
+            product = found[f"{block}.{one}.weight"]
+            assert product == pytest.approx(found[f"{block}.{other}.weight"], rel=1e-9)
+            assert product != pytest.approx(found[f"{block}.mlp.gate_proj.weight"], rel=1e-3)
+
+
+def test_a_weight_whose_output_is_normalised_has_no_temperature_at_all() -> None:
+    torch.manual_seed(0)
+    head = nn.Linear(40, 10, dtype=torch.float64)
+    norm = nn.LayerNorm(40, eps=0.0, dtype=torch.float64)
+    model = nn.Sequential(nn.Linear(48, 40, bias=False, dtype=torch.float64), norm, nn.Tanh(), head)
+    found = measure(model.eval(), places_of(model), [data(0)], cross_entropy)
+    assert abs(found.layers["0.weight"].temperature or 0.0) < 1e-15
+    assert abs(found.layers["3.weight"].temperature or 0.0) > 1e-6
+
+
+def test_biases_break_the_identity_of_relu_networks() -> None:
     model = network(nn.ReLU, 0, bias=True)
     found = products(measure(model, places_of(model), [data(0)], cross_entropy))
     assert abs(found[0] / found[-1] - 1) > 1e-3

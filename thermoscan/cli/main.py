@@ -12,6 +12,7 @@ import sys
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.linear import linear
 from thermoscan.cli.probe import probe
 from thermoscan.cli.scan import scan
 from thermoscan.errors import ThermoscanError
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (scan, probe):
+for command in (scan, probe, linear):
     cli.add_command(command)
 
 

@@ -2,13 +2,18 @@
 
 ::
 
+    road                  the road of `thermoscan probe`: a scan, and the same model run
+    subject               what is asked of those who load models and read data (adapters)
+    matching              finds the layers of a checkpoint in the model that was loaded from it
     places                where the layers of an anatomy are in a running model
     virial                temperatures: (1/d) Σ w ∂L/∂w
     functions, origin     what is an activation; which layer its input comes from
     watch, heat           heat and work of every unit, from what goes in and comes out
     measure, reading      one run over batches, and what it gives
+    card                  what was measured, written into the card
 
-These take any `torch.nn.Module`:
+`thermoscan.probe.road.probe` is to a run what `thermoscan.scanner.scan` is to a scan. What it
+measures with takes any `torch.nn.Module`:
 
 >>> import torch
 >>> from thermoscan.probe.measure import Loss, measure

@@ -230,6 +230,7 @@ def _surprises(anatomy: Anatomy, probing: Probing) -> list[str]:
     ]
     if unexpected:
         notes.append(
-            f"An activation was seen behind {unexpected} layers that their names do not tell it of."
+            "Layers behind which an activation was seen that their names do not tell of: "
+            f"{unexpected}."
         )
     return notes

@@ -18,6 +18,7 @@ from thermoscan.anatomy import Layer
 from thermoscan.checkpoint import Tensor
 from thermoscan.dtypes import DType
 from thermoscan.probe.places import Place
+from thermoscan.probe.types import TORCH_TYPES
 from thermoscan.scanner.measurement import Measurement
 from thermoscan.tally.geometry import memory_axes
 from thermoscan.tally.stream import digest_of
@@ -26,15 +27,6 @@ NOT_RUNNING = "the model as it was run has no weight with these numbers"
 SHARED = "the running model has one weight for this layer and another"
 SEVERAL = "the running model holds these numbers in several places"
 SPLIT_INPUTS = "the running model keeps it side by side with another along its inputs"
-
-_TYPES = {
-    DType.F64: torch.float64,
-    DType.F32: torch.float32,
-    DType.F16: torch.float16,
-    DType.BF16: torch.bfloat16,
-    DType.F8_E4M3: torch.float8_e4m3fn,
-    DType.F8_E5M2: torch.float8_e5m2,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +176,7 @@ def _digest(values: torch.Tensor, tensor: Tensor) -> str | None:
     """The digest that `values` would have in the stored type and layout; None for another shape."""
     if tuple(values.shape) != tensor.shape:
         return None
-    stored = values.detach().to(_TYPES[tensor.dtype])
+    stored = values.detach().to(TORCH_TYPES[tensor.dtype])
     content = (
         stored.permute(*memory_axes(tensor))
         .contiguous()

@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from thermoscan.anatomy import Assumptions, Layer, dissect
 from thermoscan.checkpoint import Tensor
-from thermoscan.dtypes import DType
-
-if TYPE_CHECKING:
-    import torch
-
-_FLOATS = {
-    "torch.float64": DType.F64,
-    "torch.float32": DType.F32,
-    "torch.float16": DType.F16,
-    "torch.bfloat16": DType.BF16,
-}
+from thermoscan.probe.types import DTYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +64,9 @@ def places_of(
         assumptions: What the caller states, such as the activation.
     """
     tensors = [
-        Tensor(name, _FLOATS[str(value.dtype)], tuple(value.shape), "", 0)
+        Tensor(name, DTYPES[value.dtype], tuple(value.shape), "", 0)
         for name, value in model.named_parameters()
-        if str(value.dtype) in _FLOATS
+        if value.dtype in DTYPES
     ]
     return tuple(
         same_name(layer) for layer in dissect(tensors, config, assumptions=assumptions).layers

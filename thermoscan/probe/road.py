@@ -12,16 +12,18 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from thermoscan.anatomy import Assumptions
 from thermoscan.card import Card
 from thermoscan.checkpoint import OpenOptions
 from thermoscan.errors import ProbeError
 from thermoscan.options import ProbeOptions
 from thermoscan.plugins import adapter_for, data_reader_for, runner_for
+from thermoscan.probe.card import DataReading, Probing, with_probe
+from thermoscan.scanner import survey
 
 if TYPE_CHECKING:
     import torch
 
-    from thermoscan.probe.card import Probing
     from thermoscan.probe.matching import Matching
     from thermoscan.probe.places import Place
     from thermoscan.probe.reading import Reading
@@ -52,11 +54,8 @@ def probe(
     """
     options, progress = options or ProbeOptions(), progress or _silent
     require_torch()
-    from thermoscan.probe.card import with_probe  # noqa: PLC0415 - these need torch
-    from thermoscan.probe.matching import match  # noqa: PLC0415
-    from thermoscan.scanner import survey  # noqa: PLC0415
-
     scan = options.scan
+    Assumptions.stated(scan.activation, scan.initialisation)  # a typing error is told at once
     data = _data(options)
     adapter = adapter_for(source)
     with adapter.open(source, OpenOptions(scan.revision, scan.limits)) as checkpoint:
@@ -68,6 +67,8 @@ def probe(
         measurement, card = survey(
             checkpoint, scan, lambda done, total: progress("scan", done, total)
         )
+    from thermoscan.probe.matching import match  # noqa: PLC0415 - needs torch
+
     matching = match(measurement, subject.model, subject.prefix)
     probing = _probing(subject, tasks, matching, options, progress)
     return with_probe(card, measurement.anatomy, probing)
@@ -82,7 +83,7 @@ def require_torch() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         reason = (
-            f"{' and '.join(missing)} needed to run a model, and not installed: "
+            f"to run a model, {' and '.join(missing)} must be installed: "
             "pip install 'thermoscan[torch]'"
         )
         raise ProbeError("torch-missing", reason)
@@ -107,15 +108,16 @@ def _probing(
     options: ProbeOptions,
     progress: Progress,
 ) -> Probing:
-    from thermoscan.probe.card import DataReading, Probing  # noqa: PLC0415 - these need torch
-
     reference, task = tasks[0], tasks[-1]
     places = matching.places
     run = _reading(subject.model, places, task, "run", progress)
+    notes = (*subject.notes, *task.notes)
     other = None
     if reference is not task:
         reading = _reading(subject.model, places, reference, "reference data", progress)
         other = DataReading(reference.description, reading, reference.reason)
+        more = [note for note in reference.notes if note not in notes]
+        notes += tuple(f"Of the reference data: {note}" for note in more)
     copies = tuple(
         _reading(subject.fresh(options.seed + copy), places, task, f"copy {copy}", progress)
         for copy in range(1, options.copies + 1)
@@ -128,7 +130,7 @@ def _probing(
         reference=other,
         copies=copies,
         unmatched=matching.unmatched,
-        notes=(*subject.notes, *task.notes),
+        notes=notes,
     )
 
 
