@@ -17,7 +17,7 @@ from studies.report import Study, write
 
 FOLDER = Path(__file__).parents[1] / "docs" / "studies"
 
-STUDIES: tuple[str, ...] = ("linear",)
+STUDIES: tuple[str, ...] = ("linear", "training_complexity", "training_path")
 """Names of the studies' modules, in the order to read them."""
 
 
