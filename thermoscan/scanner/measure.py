@@ -145,12 +145,12 @@ class _Finisher:
         self._reasons: dict[str, str] = {}
 
     def take(self, name: str, tally: Tally) -> Tally:
-        """Takes a tally as the pass yields it; returns it without its sums per unit."""
+        """Takes a tally as the pass yields it; returns it without its sums and its histogram."""
         layer = self._layers.get(name)
         if layer is not None:
             self._spreads[name] = spread_of(tally.units)
             self._take_stage(layer, tally.units)
-        return replace(tally, units=_NO_UNITS)
+        return replace(tally, units=_NO_UNITS, histogram=None)
 
     def _take_stage(self, layer: Layer, units: Units) -> None:
         partner = layer.joins or self._joined.get(layer.name)
