@@ -5,7 +5,7 @@ nothing of files or element types.
 
 The estimator is ``s = -Σ p ln(p/Δ) + (K-1)/2n`` with Miller and Madow's correction for K occupied
 cells. Cells are ``2^b`` to an octave and sign, and b is chosen for every octave from its own count:
-as fine as leaves `_PER_CELL` elements to a cell. So a spread that is small against its mean gets
+as fine as leaves `PER_CELL` elements to a cell. So a spread that is small against its mean gets
 the finest cells there are, and a thin tail or the octaves next to zero get one cell each, where the
 correction still holds. The outermost cells end where the observed values end.
 
@@ -26,7 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MINIMUM_CELLS = 8
-_PER_CELL = 32
+PER_CELL = 32
+"""Elements that a cell should hold: an octave gets as many cells as it has elements for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _bits_per_octave(codes: Codes) -> IntArray:
     octave = np.sign(codes.signed) * (np.abs(codes.signed) >> codes.octave_bits)
     first = starts(octave)
     elements = np.add.reduceat(codes.counts, first)
-    bits = np.log2(np.maximum(elements / _PER_CELL, 1)).astype(np.int64)
+    bits = np.log2(np.maximum(elements / PER_CELL, 1)).astype(np.int64)
     return np.repeat(np.minimum(bits, codes.octave_bits), np.diff([*first, len(octave)]))
 
 

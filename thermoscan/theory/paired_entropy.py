@@ -1,6 +1,6 @@
 """The change of entropy between two states of the same entries, and its error (theory section 6).
 
-Both states are seen through the same coarse cells. What a histogram is off by (the width of its
+Both states are seen through the same cells. What a histogram is off by (the width of its
 cells, the number of them) is then nearly the same in both and leaves the difference; and because
 entry by entry the two states are known together, so does most of the sampling error. To first order
 ``s₁ - s₀`` is the mean of ``ψ₁(w₁) - ψ₀(w₀)`` over the entries, with the surprise ``ψ = -ln(p/Δ)``
@@ -9,7 +9,8 @@ of the cell that an entry lies in, so that its standard error follows from a sam
     first order      sqrt(Var(ψ₁(w₁) - ψ₀(w₀)) / n)
     second order     sqrt(min(2m, 1) K) / n: entries that changed their cell (a share m) beat against
                      the noise of K cells that both histograms have in common
-    resolution       a third of the change that halving every octave's cells makes
+    resolution       a third of the change that halving every octave's cells makes, and
+                     `SCALE_ERROR` of the difference itself
 
 Independent states are the case m = 1, in which the first is the sum of both variances.
 """
@@ -23,6 +24,7 @@ import numpy as np
 
 from thermoscan.theory.entropy import (
     MINIMUM_CELLS,
+    PER_CELL,
     Entropy,
     FloatArray,
     Histogram,
@@ -33,8 +35,8 @@ from thermoscan.theory.entropy import (
     widths,
 )
 
-PER_CELL = 1024
-"""Elements that share a cell: as coarse as leaves the main octaves of a layer 8 cells or more."""
+SCALE_ERROR = 0.005
+"""Share of the change by which cells that do not move with the weights get it wrong (simulated)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def entropy_change(
     first = math.sqrt(float(np.var(one.surprise[here] - zero.surprise[there])) / n)
     second = math.sqrt(min(2 * float(moved.mean()), 1.0) * cells) / n
     resolution = (coarser[0] - coarser[1] - value) / 3
-    return Entropy(value, math.hypot(first, second, resolution))
+    return Entropy(value, math.hypot(first, second, resolution, SCALE_ERROR * value))
 
 
 def _state(histogram: Histogram, bits: IntArray) -> _State:
