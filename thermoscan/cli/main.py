@@ -12,6 +12,7 @@ import sys
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.compare import compare
 from thermoscan.cli.scan import scan
 from thermoscan.errors import ThermoscanError
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (scan,):
+for command in (scan, compare):
     cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -95,7 +95,7 @@ def read(
         ChangedError: The checkpoint was cut short or replaced during the pass.
     """
     local = threading.local()
-    assembly = Assembly(orders)
+    assembly = Assembly(dict(enumerate(orders)))
 
     def run(job: list[Block]) -> list[Counted]:
         if not hasattr(local, "buffer"):
@@ -130,7 +130,7 @@ def in_order(
 class Assembly:
     """Puts the blocks of one checkpoint, which arrive in order, together to readings."""
 
-    def __init__(self, orders: Sequence[Order]) -> None:
+    def __init__(self, orders: Mapping[int, Order]) -> None:
         self._orders = orders
         self._digests: list[bytes] = []
         self._parts: dict[int, Part] = {}
