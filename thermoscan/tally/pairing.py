@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from thermoscan.tally.sketch import Sketch, new_sketch, rounding_noise
 from thermoscan.tally.stream import piece_at
 from thermoscan.theory.entropy import IntArray
 
-SAMPLE = 1 << 16
+SAMPLE = 1 << 14
 """Pairs of a piece that are kept as a sample, about: they tell its errors to a few percent."""
 
 _FIRST_LOOK = 64
@@ -138,7 +139,11 @@ class _Sums:
         if self._piece.thermal:
             self._take_sample(model, base, start)
         if self._sketch is not None and self._sketch.products is not None:
-            self._sketch = self._sketch.see(self._change(one, zero, equal), self._noise(), start)
+            if equal:
+                self._sketch = self._sketch.skip(model.size, start)
+            else:
+                change = partial(self._change, one, zero)
+                self._sketch = self._sketch.see(change, model.size, self._noise(), start)
 
     def _add(self, one: Bits, zero: Bits, start: int) -> None:
         piece = self._piece
@@ -156,20 +161,20 @@ class _Sums:
 
     def _take_sample(self, model: Bits, base: Bits, start: int) -> None:
         chosen = np.arange(-start % self._stride, model.size, self._stride)
-        unit = (start + chosen) // self._piece.post % self._piece.units
-        self._samples.append(
-            Sample(
-                patterns_of(model[chosen], self._types[0]).astype(np.int64),
-                patterns_of(base[chosen], self._types[1]).astype(np.int64),
-                np.searchsorted(self._bounds, unit, side="right") - 1,
-            )
+        segment = np.zeros(chosen.size, np.int64)
+        if len(self._piece.layers) > 1:
+            unit = (start + chosen) // self._piece.post % self._piece.units
+            segment = np.searchsorted(self._bounds, unit, side="right") - 1
+        one, zero = (
+            patterns_of(bits[chosen], dtype).astype(np.int64)
+            for bits, dtype in zip((model, base), self._types, strict=True)
         )
+        self._samples.append(Sample(one, zero, segment))
 
-    def _change(self, one: Bits, zero: Bits, equal: bool) -> FloatArray:
-        if equal:
-            return np.zeros(one.size)
+    def _change(self, one: Bits, zero: Bits, chosen: slice | IntArray) -> FloatArray:
+        """What was added to the chosen elements; 0 where that is not finite."""
         with np.errstate(invalid="ignore"):
-            change = values(one, self._wide) - values(zero, self._wide)
+            change = values(one[chosen], self._wide) - values(zero[chosen], self._wide)
         return np.where(np.isfinite(change), change, 0.0)
 
     def _noise(self) -> float:

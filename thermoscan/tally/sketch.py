@@ -11,6 +11,7 @@ block looks at its first rows first, and gives up as soon as they show a rank ab
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ import numpy as np
 from thermoscan.dtypes import DType
 from thermoscan.tally.geometry import Piece
 from thermoscan.tally.record import FloatArray
+from thermoscan.theory.entropy import IntArray
 
 LOW = 64
 """The largest rank that is reported."""
@@ -36,7 +38,7 @@ _DIGITS = {
     DType.F8_E5M2: 3,
 }
 _SEED = 240413218
-_LOOK = 96
+_LOOK = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +55,56 @@ class Sketch:
     products: tuple[FloatArray, ...] | None
     bounds: tuple[int, ...]
 
-    def see(self, change: FloatArray, noise: float, start: int) -> Sketch:
+    def skip(self, size: int, start: int) -> Sketch:
+        """Returns the sketch after so many elements, from flat position `start` on, unchanged."""
+        first, rows = self._rows(size, start)
+        nothing = tuple(np.zeros((rows, WIDTH)) for _ in self.bounds[1:])
+        return self.merge(Sketch(first, nothing, self.bounds))
+
+    def _rows(self, size: int, start: int) -> tuple[int, int]:
+        """The first row that so many elements from `start` on reach, and how many they reach."""
+        columns = self.bounds[-1]
+        first = start // columns
+        return first, -(-(start + size) // columns) - first
+
+    def see(
+        self, change: Callable[[slice | IntArray], FloatArray], size: int, noise: float, start: int
+    ) -> Sketch:
         """Returns the sketch after more elements, which follow those seen before.
 
         Args:
-            change: float64 ``(elements,)``: what was added to each; 0 where that is not finite.
+            change: Returns what was added to some of them: float64, 0 where that is not finite.
+            size: How many they are.
             noise: Standard deviation that rounding gives to such an element.
             start: Flat position of the first.
         """
-        if self.products is None:
-            return self
         columns = self.bounds[-1]
-        first = start // columns
-        rows = -(-(start + change.size) // columns) - first
-        matrix = np.zeros(rows * columns)
-        matrix[start - first * columns :][: change.size] = change
-        matrix = matrix.reshape(rows, columns)
-        if first == self.row and _is_full(matrix[1:-1], noise):
-            return replace(self, products=None)
+        first, rows = self._rows(size, start)
+        known = len(self.products[0]) if self.products else 0
+        if not known and rows > _LOOK + 1 and columns >= _LOOK:
+            skip = -start % columns
+            corner = skip + columns * np.arange(_LOOK)[:, None] + np.arange(_LOOK)
+            if _is_full(change(corner), noise):
+                return replace(self, products=None)
+        matrix = self._matrix(change(slice(None)), start)
         segments = zip(self.bounds[:-1], self.bounds[1:], strict=True)
         added = [matrix[:, a:b] @ directions(b - a) for a, b in segments]
-        return self.merge(Sketch(first, tuple(added), self.bounds))
+        merged = self.merge(Sketch(first, tuple(added), self.bounds))
+        if known < _LOOK and merged.products and len(merged.products[0]) >= _LOOK:
+            widths = np.diff(self.bounds)
+            if all(
+                _is_full(product[:_LOOK], noise * float(width) ** 0.5)
+                for product, width in zip(merged.products, widths, strict=True)
+            ):
+                return replace(self, products=None)
+        return merged
+
+    def _matrix(self, change: FloatArray, start: int) -> FloatArray:
+        """The rows that some elements reach, with zeros where the first and the last are cut."""
+        first, rows = self._rows(change.size, start)
+        matrix = np.zeros(rows * self.bounds[-1])
+        matrix[start - first * self.bounds[-1] :][: change.size] = change
+        return matrix.reshape(rows, self.bounds[-1])
 
     def merge(self, other: Sketch) -> Sketch:
         """Returns the sketch of both, of which the other one's rows follow, the first maybe shared."""
@@ -135,10 +166,7 @@ def directions(columns: int) -> FloatArray:
     return np.random.default_rng(_SEED).standard_normal((columns, WIDTH))
 
 
-def _is_full(matrix: FloatArray, noise: float) -> bool:
-    """Says whether the first rows and columns alone show more than a low rank."""
-    corner = matrix[:_LOOK, :_LOOK]
-    if min(corner.shape) < _LOOK or not corner.any():
-        return False
-    singular = np.linalg.svd(corner, compute_uv=False)
-    return bool((singular > 2 * noise * _LOOK**0.5).sum() > LOW)
+def _is_full(some: FloatArray, noise: float) -> bool:
+    """Says whether a part of a change, or of its sketch, alone shows more than a low rank."""
+    singular = np.linalg.svd(some, compute_uv=False)
+    return bool((singular > 2 * noise * len(some) ** 0.5).sum() > LOW)

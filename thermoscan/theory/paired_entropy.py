@@ -55,9 +55,13 @@ class _State:
         A cell of negative codes is named by its code next to zero, so that a code lies in the first
         cell at or above it there, and in the last one at or below it from zero on.
         """
-        below = np.searchsorted(self.first, codes, side="left")
-        above = np.searchsorted(self.first, codes, side="right") - 1
-        found: IntArray = np.where(codes < 0, below, above)
+        # Counted over all codes: many times as fast as a search for each of the sample.
+        farthest = int(max(np.abs(self.first).max(), np.abs(codes).max()))
+        begins = np.zeros(2 * farthest + 1, np.int64)
+        begins[self.first + farthest] = 1
+        at_or_below = np.cumsum(begins)
+        place = codes + farthest
+        found: IntArray = at_or_below[place] - np.where(codes < 0, begins[place], 1)
         return np.clip(found, 0, len(self.first) - 1)
 
 
