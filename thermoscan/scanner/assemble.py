@@ -106,8 +106,7 @@ def card_of(
                 [*checkpoint.notes, *measurement.anatomy.notes, *_assumptions(measurement)]
             )
         ),
-        reasons={"probe": NOT_PROBED}
-        | ({} if measurement.comparison else {"comparison": NO_BASE}),
+        reasons={"probe": NOT_PROBED} | ({} if measurement.comparison else {"comparison": NO_BASE}),
     )
 
 
@@ -185,7 +184,8 @@ def _summary(measurement: Measurement) -> Summary:
         refresh_temperature=reasons.value(
             "refresh_temperature",
             refresh.temperature if refresh else None,
-            (refresh.reason if refresh else None) or (NOT_IN_BASE if measurement.comparison else NO_BASE),
+            (refresh.reason if refresh else None)
+            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
         ),
         order=reasons.value(
             "order", state.order if state else None, NO_ENTROPY if layers else NO_LAYER

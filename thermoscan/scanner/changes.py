@@ -38,6 +38,10 @@ CORRELATION_ERRORS = 4.0
 FEWEST = 256
 """Entries below which nothing can be said of what is left of the base."""
 
+SPARSE = 1e-5
+"""Share of stored holes from which on which entries they are matters, so that errors are those of
+independent states."""
+
 FRESH = 0.10
 """Share by which T, and nats by which the shape, of a fresh start may differ from its rule."""
 
@@ -146,13 +150,18 @@ def _entropy(
     model, base = tallies
     if model.histogram is None or base.histogram is None or model.count != base.count:
         return None
-    if model.atom or base.atom:  # which zeros are holes is not known pair by pair
+    if _is_sparse(model.atom, model.count) or _is_sparse(base.atom, base.count):
         return None
     here = part.sample.segment == segment
     one, finite_one = signed_codes(part.sample.model[here], types[0])
     zero, finite_zero = signed_codes(part.sample.base[here], types[1])
     finite = finite_one & finite_zero
     return entropy_change(model.histogram, base.histogram, (one[finite], zero[finite]))
+
+
+def _is_sparse(atom: int, count: int) -> bool:
+    """Says whether the holes are too many to take the pairs for all there is."""
+    return atom > SPARSE * count
 
 
 def change_of(
@@ -209,7 +218,8 @@ def _transition(found: LayerMeasurement, before: Before, pairs: Pairs | None) ->
     state, entropy = found.state, found.tally.entropy
     if state is None or before.state is None:
         return None
-    paired = pairs is not None and not (found.tally.atom or before.atom)
+    holes = max(found.tally.atom, before.atom)
+    paired = pairs is not None and not _is_sparse(holes, found.tally.count)
     change = pairs.entropy if pairs is not None and paired else None
     if change is None and entropy is not None and before.entropy is not None:
         error = math.hypot(entropy.error, before.entropy.error)

@@ -172,8 +172,8 @@ def _unchanged(
     because += f", {rounded} of them up to rounding to a narrower type" if rounded else ""
     added, resized = statuses.get("added", 0), statuses.get("resized", 0)
     if added or resized:
-        return "fine-tune", f"{because}; {added} layers were added and {resized} resized"
-    return "same weights", because + (f"; {removed} of the base are not in it" if removed else "")
+        return "fine-tune", f"{because}; added: {added}, resized: {resized}"
+    return "same weights", because + (f"; not in it: {removed} of the base" if removed else "")
 
 
 def _averaged(compared: Sequence[_Compared]) -> tuple[str, str] | None:
@@ -232,4 +232,4 @@ def _trained(
             f"{rest.same + rest.changed} vectors are not"
         )
     new = len(lost) + statuses.get("added", 0)
-    return because + (f"; {new} layers are new" if new else "")
+    return because + (f"; new layers: {new}" if new else "")

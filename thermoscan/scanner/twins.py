@@ -62,9 +62,7 @@ def measure_twins(
     for reading in read_twins(twins, readers, accumulate.visit, options.workers, count):
         gathered.take(reading)
     found = gathered.done()
-    return replace(
-        found, checkpoint=replace(model, notes=(*model.notes, *notes))
-    )
+    return replace(found, checkpoint=replace(model, notes=(*model.notes, *notes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +81,7 @@ class _Beside:
         return cls(base, anatomy, orders_of(base, anatomy, {}))
 
 
-def _twins(
-    model: list[stream.Order], base: list[stream.Order], names: Alignment
-) -> list[Twin]:
+def _twins(model: list[stream.Order], base: list[stream.Order], names: Alignment) -> list[Twin]:
     """Puts the tensors of both together, in the order of the model's files."""
     left = {names.of_base(order.tensor.name): order for order in base}
     twins = []
@@ -124,15 +120,11 @@ class _Gathered:
         self._measuring = measuring
         self._beside = beside
         self._names = names
-        self._base_layers = {
-            names.of_base(layer.name): layer for layer in beside.anatomy.layers
-        }
+        self._base_layers = {names.of_base(layer.name): layer for layer in beside.anatomy.layers}
         self._pairs: dict[str, Pairs] = {}
         self._before: dict[str, Before] = {}
         self._vectors = {
-            each.tensor
-            for each in measuring.anatomy.recorded
-            if each.role is not Role.BUFFER
+            each.tensor for each in measuring.anatomy.recorded if each.role is not Role.BUFFER
         } | {each.tensor for each in measuring.anatomy.not_analysed}
         self._rest = Rest()
 

@@ -128,7 +128,9 @@ class _Sums:
         self._sketch = new_sketch(piece, start) if sketched else None
 
     def see(self, model: Bits, base: Bits, start: int) -> None:
-        one, zero = (_widened(b, t, self._wide) for b, t in zip((model, base), self._types, strict=True))
+        one, zero = (
+            _widened(b, t, self._wide) for b, t in zip((model, base), self._types, strict=True)
+        )
         before = self._sums[:, PairColumn.EQUAL].sum()
         self._add(one, zero, start)
         equal = self._sums[:, PairColumn.EQUAL].sum() - before == model.size
@@ -233,7 +235,9 @@ def _is_rounded(one: Bits, zero: Bits, wide: DType, label: str) -> bool:
 
 
 def _all_rounded(a: FloatArray, b: FloatArray, label: str) -> bool:
-    agree = (a == b) | (a == _round(b, label)) | (b == _round(a, label)) | (np.isnan(a) & np.isnan(b))
+    agree = (
+        (a == b) | (a == _round(b, label)) | (b == _round(a, label)) | (np.isnan(a) & np.isnan(b))
+    )
     return bool(agree.all())
 
 
