@@ -137,10 +137,10 @@ class LayerChange:
     """What became of one layer since the base checkpoint (theory section 3, Type II).
 
     Attributes:
-        status: ``"same"`` (the same numbers), ``"rounded"`` (the same but for rounding to a narrower
-            type), ``"changed"``, ``"re-initialised"`` (nothing of the base is left, and it is like a
-            fresh start), ``"replaced"`` (nothing of the base is left, and it is not), ``"resized"``
-            or ``"added"``.
+        status: ``"same"`` (the same numbers), ``"rounded"`` (the same but for rounding to a
+            narrower type), ``"changed"``, ``"re-initialised"`` (nothing of the base is left, and it
+            is like a fresh start), ``"replaced"`` (nothing of the base is left, and it is not),
+            ``"resized"`` or ``"added"``.
         energy_change: ``½ Δ<w²>`` per parameter, squared weight units.
         energy_error: Its standard error; that of a paired difference where entries correspond.
         entropy_change: ``Δs``, nats per parameter.

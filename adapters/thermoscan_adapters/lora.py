@@ -99,9 +99,9 @@ def apply_lora(base: Checkpoint, adapter: Adapter) -> Checkpoint:
         replaced[target.name] = merged
         offset += merged.nbytes
     for name, tensor in whole.items():
-        own = names.of_model(name)
-        name = own if own in by_name else name
-        replaced[name] = replace(tensor, name=name)
+        bare = names.of_model(name)
+        own = bare if bare in by_name else name
+        replaced[own] = replace(tensor, name=own)
     kept = [replaced.pop(tensor.name, tensor) for tensor in base.tensors]
     return Checkpoint(
         source=adapter.source,

@@ -11,10 +11,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from thermoscan.errors import MalformedError, UnsupportedFormatError
 from thermoscan.text import printable
+
+T = TypeVar("T")
 
 FILE = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -99,7 +101,7 @@ def read_lora_config(document: Mapping[str, Any]) -> LoraConfig:
     )
 
 
-def _of(module: str, pattern: Mapping[str, Any], default: Any) -> Any:
+def _of(module: str, pattern: Mapping[str, T], default: T) -> T:
     for name, value in pattern.items():
         if module == name or module.endswith(f".{name}"):
             return value

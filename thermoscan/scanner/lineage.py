@@ -190,7 +190,7 @@ def _averaged(compared: Sequence[_Compared]) -> tuple[str, str] | None:
     kept = np.array([each.kept if each.kept is not None else np.nan for each in figures])
     middle = float(np.median(kept))
     spread = 1.4826 * float(np.median(np.abs(kept - middle)))
-    if not (spread <= EVEN and EVEN < middle <= AVERAGED):
+    if not (spread <= EVEN < middle <= AVERAGED):
         return None
     other = float(np.median([_left_over(each) for each in figures])) / (1 - middle)
     if not 1 / ALIKE <= other <= ALIKE:

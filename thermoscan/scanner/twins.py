@@ -6,7 +6,6 @@ summary filled in. Reads every byte of every tensor of both once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from thermoscan.alignment import Alignment, align

@@ -1,4 +1,4 @@
-"""Two states of the same elements, side by side: what is summed over pairs while both are in memory.
+"""Two states of the same elements, side by side: sums over pairs while both are in memory.
 
 Takes chunks of bits of both, in the same order; gives a `PairPart` for each piece of the first
 state. Pairs of which either element is not finite are left out of every sum. Pairs of two element
@@ -230,7 +230,8 @@ def _is_rounded(one: Bits, zero: Bits, wide: DType, label: str) -> bool:
     if wide is DType.BF16:
         return False
     floating = np.float32 if wide is DType.F32 else np.float64
-    a, b = one.view(floating), zero.view(floating)
+    a: FloatArray = one.view(floating)
+    b: FloatArray = zero.view(floating)
     return _all_rounded(a[:_FIRST_LOOK], b[:_FIRST_LOOK], label) and _all_rounded(a, b, label)
 
 

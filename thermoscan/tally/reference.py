@@ -81,7 +81,7 @@ def patterns_of(bits: Bits, dtype: DType) -> Bits:
         with np.errstate(over="ignore"):
             clipped = np.where(np.isfinite(w), np.clip(w, -_LARGEST_CELL, _LARGEST_CELL), w)
             bits = clipped.astype(np.float32).view(np.uint32)
-    return bits >> 16 if bits.itemsize == 4 else bits
+    return bits >> np.uint32(16) if bits.itemsize == 4 else bits
 
 
 def _observe(moments: FloatArray, w: FloatArray) -> None:

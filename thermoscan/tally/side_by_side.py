@@ -130,7 +130,7 @@ def read_twins(
 
     def run(job: list[_Blocks]) -> list[_Result]:
         if not hasattr(local, "buffers"):
-            local.buffers = [memoryview(np.empty(READ_BYTES, np.uint8)) for _ in range(2)]
+            local.buffers = [memoryview(bytearray(READ_BYTES)) for _ in range(2)]
         return [_count(each, twins[each.twin], readers, visit, local.buffers) for each in job]
 
     jobs = batched(_blocks(twins), lambda blocks: blocks.nbytes)

@@ -47,7 +47,7 @@ class Sketch:
 
     Attributes:
         row: The first of the rows.
-        products: Per segment, float64 ``(rows, WIDTH)``; None where the rank is known not to be low.
+        products: Per segment, float64 ``(rows, WIDTH)``; None where the rank is not low.
         bounds: ``bounds[k]`` to ``bounds[k + 1]`` are the columns of segment k.
     """
 
@@ -107,7 +107,7 @@ class Sketch:
         return matrix.reshape(rows, self.bounds[-1])
 
     def merge(self, other: Sketch) -> Sketch:
-        """Returns the sketch of both, of which the other one's rows follow, the first maybe shared."""
+        """Returns the sketch of both; the other one's rows follow, the first maybe shared."""
         if self.products is None or other.products is None:
             return replace(self, products=None)
         if not len(self.products[0]):
@@ -124,6 +124,7 @@ class Sketch:
 
 def new_sketch(piece: Piece, start: int) -> Sketch | None:
     """Returns an empty sketch that begins at a flat position; None where none can be made."""
+    bounds: tuple[int, ...]
     if piece.outer == 1:
         rows, bounds = piece.units, (0, piece.post)
     elif piece.post == 1:

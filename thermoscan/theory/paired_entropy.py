@@ -7,8 +7,8 @@ entry by entry the two states are known together, so does most of the sampling e
 of the cell that an entry lies in, so that its standard error follows from a sample of pairs:
 
     first order      sqrt(Var(ψ₁(w₁) - ψ₀(w₀)) / n)
-    second order     sqrt(min(2m, 1) K) / n: entries that changed their cell (a share m) beat against
-                     the noise of K cells that both histograms have in common
+    second order     sqrt(min(2m, 1) K) / n: entries that changed their cell (a share m) beat
+                     against the noise of K cells that both histograms have in common
     resolution       a third of the change that halving every octave's cells makes, and
                      `SCALE_ERROR` of the difference itself
 
