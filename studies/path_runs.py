@@ -225,7 +225,7 @@ def observe(
     path: Path,
     base: Path | None,
 ) -> State:
-    """Runs a model on data, saves it to `path` and scans the file.
+    """Runs a model on data, saves it to `path` and scans the file, beside `base` if there is one.
 
     Args:
         model: The network.
@@ -245,15 +245,12 @@ def observe(
     unseen = measure(model, places, [data.unseen], _cross_entropy)
     with torch.no_grad():
         right = model(data.unseen["x"]).argmax(1) == data.unseen["y"]
-    card = thermoscan.scan(
-        str(save(model, path)),
-        thermoscan.ScanOptions(
-            activation=activation,
-            initialisation="torch",
-            base=str(base) if base is not None else None,
-            workers=1,
-        ),
-    )
+    saved = str(save(model, path))
+    options = thermoscan.ScanOptions(activation=activation, initialisation="torch", workers=1)
+    if base is None:
+        card = thermoscan.scan(saved, options)
+    else:
+        card = thermoscan.compare(str(base), saved, options)
     parameters = sum(each.parameters for each in card.layers)
     entropies = [(each.parameters, each.entropy) for each in card.layers]
     stroke = reading.stroke

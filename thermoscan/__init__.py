@@ -33,14 +33,15 @@ if TYPE_CHECKING:
     from thermoscan.card import Card
     from thermoscan.errors import ThermoscanError
     from thermoscan.options import ScanOptions
-    from thermoscan.scanner import scan
+    from thermoscan.scanner import compare, scan
 
-__all__ = ["Card", "ScanOptions", "ThermoscanError", "__version__", "scan"]
+__all__ = ["Card", "ScanOptions", "ThermoscanError", "__version__", "compare", "scan"]
 
 _HOMES = {
     "Card": "thermoscan.card",
     "ScanOptions": "thermoscan.options",
     "ThermoscanError": "thermoscan.errors",
+    "compare": "thermoscan.scanner",
     "scan": "thermoscan.scanner",
 }
 

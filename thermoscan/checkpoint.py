@@ -149,10 +149,14 @@ class OpenOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        base: What a source that only changes another checkpoint (a LoRA adapter) is applied to;
+            None where there is none, so that such a source is refused. It stays open as long as
+            what is made of it.
         limits: Bounds beyond which a checkpoint is refused.
     """
 
     revision: str | None = None
+    base: Checkpoint | None = None
     limits: Limits = field(default_factory=Limits)
 
 

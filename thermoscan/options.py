@@ -18,8 +18,7 @@ class ScanOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
-        base: Path or id of the checkpoint that this one was trained from, for refresh temperatures
-            (Type II); None for none.
+        base_revision: The same of the base's repository, for a comparison.
         activation: Name of the hidden activation; None for what the configuration says.
         initialisation: What the weights started from, as ``--init`` takes it; None for what the
             configuration says.
@@ -29,7 +28,7 @@ class ScanOptions:
     """
 
     revision: str | None = None
-    base: str | None = None
+    base_revision: str | None = None
     activation: str | None = None
     initialisation: str | None = None
     sha256: bool = False

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from thermoscan.checkpoint import Checkpoint, FileRecord, OpenOptions, Source
 from thermoscan.errors import HubError, LimitError, MalformedError
 from thermoscan.limits import Limits
+from thermoscan_adapters import lora_config
 from thermoscan_adapters.disk import check_beside, open_folder
 from thermoscan_adapters.files import open_file
 from thermoscan_adapters.hub_errors import hub_errors
@@ -82,7 +83,7 @@ class HubAdapter:
             else:
                 listing = list_files(api, name, options.limits)
                 snapshot = self._download(api, name, listing, options.limits)
-        checkpoint = open_folder(snapshot, options.limits)
+        checkpoint = open_folder(snapshot, options)
         if listing is None:
             return replace(checkpoint, source=Source(name.id, snapshot.name, "hub"))
         return _with_listing(checkpoint, Source(name.id, listing.commit, "hub"), listing)
@@ -194,9 +195,10 @@ def plan(
             reason = f"{chosen} lists this shard, and it is not there"
             raise MalformedError("index-shard-missing", reason, file=missing[0])
         wanted += index.shards
-    config = listing.files.get("config.json")
-    if config is not None and config.size <= limits.config_bytes:
-        wanted.append(config.name)
+    for name in ("config.json", lora_config.FILE):
+        config = listing.files.get(name)
+        if config is not None and config.size <= limits.config_bytes:
+            wanted.append(name)
     return tuple(wanted)
 
 

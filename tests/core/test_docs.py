@@ -52,6 +52,8 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
 def test_the_public_names_are_exactly_these() -> None:
     import thermoscan
 
-    assert thermoscan.__all__ == ["Card", "ScanOptions", "ThermoscanError", "__version__", "scan"]
+    assert thermoscan.__all__ == [
+        "Card", "ScanOptions", "ThermoscanError", "__version__", "compare", "scan",
+    ]  # fmt: skip
     for name in thermoscan.__all__:
         assert getattr(thermoscan, name) is not None

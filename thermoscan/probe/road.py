@@ -58,7 +58,8 @@ def probe(
     Assumptions.stated(scan.activation, scan.initialisation)  # a typing error is told at once
     data = _data(options)
     adapter = adapter_for(source)
-    with adapter.open(source, OpenOptions(scan.revision, scan.limits)) as checkpoint:
+    opened = OpenOptions(revision=scan.revision, limits=scan.limits)
+    with adapter.open(source, opened) as checkpoint:
         runner = runner_for(checkpoint)
         limit = options.limits.companion_bytes
         folder = adapter.beside(source, checkpoint, runner.companions, limit)

@@ -81,7 +81,7 @@ def card_of(
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
         experts=(),
         probe=None,
-        comparison=None,
+        comparison=measurement.comparison,
         findings=tuple(findings),
         coverage=_coverage(measurement),
         files=tuple(
@@ -94,7 +94,7 @@ def card_of(
                 [*checkpoint.notes, *measurement.anatomy.notes, *_assumptions(measurement)]
             )
         ),
-        reasons={"probe": NOT_PROBED, "comparison": NO_BASE},
+        reasons={"probe": NOT_PROBED} | ({} if measurement.comparison else {"comparison": NO_BASE}),
     )
 
 
@@ -172,7 +172,8 @@ def _summary(measurement: Measurement) -> Summary:
         refresh_temperature=reasons.value(
             "refresh_temperature",
             refresh.temperature if refresh else None,
-            (refresh.reason if refresh else None) or (NOT_IN_BASE if measurement.base else NO_BASE),
+            (refresh.reason if refresh else None)
+            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
         ),
         order=reasons.value(
             "order", state.order if state else None, NO_ENTROPY if layers else NO_LAYER
@@ -225,7 +226,9 @@ def _no_stage(layers: Sequence[LayerMeasurement]) -> str:
 
 def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     layer, tally, state = found.layer, found.tally, found.state
-    reasons = Reasons(probe=NOT_PROBED, change=NO_BASE)
+    reasons = Reasons(probe=NOT_PROBED)
+    if found.change is None:
+        reasons["change"] = NO_BASE
     no_entropy = tally.entropy_reason or NO_DEGREES
     has_values = tally.moments.count > 0
     initialisation = layer.initialisation
@@ -267,7 +270,7 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
             "refresh_temperature",
             found.refresh.temperature if found.refresh else None,
             (found.refresh and found.refresh.reason)
-            or (NOT_IN_BASE if measurement.base else NO_BASE),
+            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
         ),
         sparsity=tally.zeros / tally.count,
         bits_per_parameter=tally.bits,
@@ -279,7 +282,7 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         initialisation=_initialisation(initialisation),
         engine=engine,
         probe=None,
-        change=None,
+        change=found.change,
         digest=found.digest,
         reasons=reasons,
     )
