@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.loopback_hub import LoopbackHub
-from support.tiny_models import edit_config, save, write_model, write_tokenizer
+from support.model_folders import edit_config, save, write_model, write_tokenizer
 from torch.nn import functional
 
 from thermoscan.card import Card, ProbeRun

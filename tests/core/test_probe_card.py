@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.measuring import measured
-from support.tiny_models import write_model
+from support.model_folders import write_model
 
 from thermoscan.anatomy import Anatomy
 from thermoscan.card import Card

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support.tiny_models import write_model
+from support.model_folders import write_model
 
 from thermoscan.card import Probe
 from thermoscan.card_io import from_json, missing_reasons

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.measuring import measured
-from support.tiny_models import write_model
+from support.model_folders import write_model
 from torch import nn
 
 from thermoscan.probe import matching

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from support.anatomy import build
+from support.tiny_models import build
 from torch import nn
 from torch.nn import functional
 

@@ -29,6 +29,7 @@ from thermoscan.card import (
     Summary,
 )
 from thermoscan.reasons import Reasons
+from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
 from thermoscan.scanner.stages import NOT_AN_ENGINE
 from thermoscan.theory.engine import carnot_bound, network
@@ -55,6 +56,10 @@ _ESTIMATED = (
     "gain and bias of the norm that feeds the layer, or unit-energy inputs where none does. It was "
     "not measured on data."
 )
+_NORMALISED = (
+    "Where a norm stands between a layer and its activation, the pre-activation has the mean and "
+    "variance that the norm's own bias and gain give it."
+)
 _UPPER_BITS = (
     "Bits per parameter of 32- and 64-bit floats are an upper bound: the leading 16 bits are "
     "measured, the others count in full unless they are all zero."
@@ -79,7 +84,7 @@ def card_of(
         model=_model(measurement, sha256),
         summary=_summary(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
-        experts=(),
+        experts=expert_spreads(measurement.layers),
         probe=None,
         comparison=measurement.comparison,
         findings=tuple(findings),
@@ -101,6 +106,8 @@ def card_of(
 def _assumptions(measurement: Measurement) -> Iterable[str]:
     if any(each.stage for each in measurement.layers):
         yield _ESTIMATED
+    if any(each.stage and each.layer.following for each in measurement.layers):
+        yield _NORMALISED
     if any(each.tensor.dtype.itemsize >= 4 for each in measurement.layers):
         yield _UPPER_BITS
 
