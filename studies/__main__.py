@@ -17,7 +17,7 @@ from studies.report import Study, write
 
 FOLDER = Path(__file__).parents[1] / "docs" / "studies"
 
-STUDIES: tuple[str, ...] = ()
+STUDIES: tuple[str, ...] = ("real_checkpoints", "efficiency")
 """Names of the studies' modules, in the order to read them."""
 
 
