@@ -103,7 +103,7 @@ def _outcome(subject: Subject) -> Outcome:
         subject.name,
         list(modules),
         rungs,
-        {label: [_measured(subject, data)[name] for name in modules] for label, data in others},
+        {label: list(_measured(subject, data).values()) for label, data in others},
         _guesses(subject, list(modules.values())),
     )
 

@@ -79,7 +79,7 @@ def recursion(model: Any, start: Moments) -> list[Moments]:
     return found
 
 
-def start_at_affine(model: Any) -> Moments:
+def start_at_norm(model: Any) -> Moments:
     """Mean β and variance γ² of the norm behind the embeddings."""
     gain, bias = _affine(model.embeddings.LayerNorm)
     return bias, gain**2
