@@ -89,7 +89,9 @@ def _outcome(subject: Subject) -> Outcome:
         for each in subject.card.layers
         if each.engine and each.engine.efficiency is not None
     }
-    modules = {name: subject.module.get_submodule(name.removesuffix(".weight")) for name in measured}
+    modules = {
+        name: subject.module.get_submodule(name.removesuffix(".weight")) for name in measured
+    }
     sums = _feature_sums(subject.module, modules, first)
     rungs: dict[str, list[float]] = {rung: [] for rung in (*RUNGS, MEASURED)}
     for name, module in modules.items():
@@ -254,9 +256,9 @@ def _verdict(outcomes: Sequence[Outcome], guessed: Sequence[Outcome]) -> str:
             f"{share:.0%} of the error in {each.name}"
             for share, each in zip(reductions[best], guessed, strict=True)
         )
-        + f", and is further off than the estimate in {worse} of {layers} layers. It needs products "
-        "of whole matrices along the depth, which a single pass over a file cannot make, and rests "
-        f"on {len(guessed)} models of one architecture: a scan does not use it."
+        + f", and is further off than the estimate in {worse} of {layers} layers. It needs "
+        "products of whole matrices along the depth, which a single pass over a file cannot make, "
+        f"and rests on {len(guessed)} models of one architecture: a scan does not use it."
     )
 
 
@@ -288,7 +290,6 @@ def _errors_section(outcomes: Sequence[Outcome]) -> Section:
 
 
 def _guesses_section(guessed: Sequence[Outcome]) -> Section:
-    labels = ["estimate", *guessed[0].guesses]
     figure = Figure(figsize=(9, 3.4))
     for axes, each in zip(figure.subplots(1, len(guessed), sharey=True), guessed, strict=True):
         for label, values in {"estimate": each.rungs["estimate"], **each.guesses}.items():
@@ -296,14 +297,18 @@ def _guesses_section(guessed: Sequence[Outcome]) -> Section:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=each.name, xlabel="block", ylabel="ln(η / measured)")
     axes.legend(fontsize=7)
-    rows: list[list[str | float]] = [
-        [label, *(each.error(({"estimate": each.rungs["estimate"], **each.guesses})[label])
-                  for each in guessed)]
-        for label in labels
+    rows: list[list[str | float | None]] = [
+        ["estimate", *(each.error(each.rungs["estimate"]) for each in guessed)]
     ]
     rows += [
-        [f"{each.name} run on {label}", *(one.error(values) if one is each else None
-                                          for one in guessed)]  # type: ignore[list-item]
+        [label, *(each.error(each.guesses[label]) for each in guessed)]
+        for label in guessed[0].guesses
+    ]
+    rows += [
+        [
+            f"{each.name} run on {label}",
+            *(one.error(values) if one is each else None for one in guessed),
+        ]
         for each in guessed
         for label, values in each.others.items()
     ]
@@ -322,14 +327,17 @@ def _guesses_section(guessed: Sequence[Outcome]) -> Section:
 
 
 def _layers_section(outcome: Outcome) -> Section:
-    columns = {**outcome.rungs, **outcome.others, **outcome.guesses}
-    labels = {**{label: f"measured on {label}" for label in outcome.others}}
-    rows = [
+    columns = {
+        **outcome.rungs,
+        **{f"measured on {label}": values for label, values in outcome.others.items()},
+        **outcome.guesses,
+    }
+    rows: list[list[str | float]] = [
         [name.removesuffix(".weight"), *(float(values[k]) for values in columns.values())]
         for k, name in enumerate(outcome.layers)
     ]
     return Section(
         outcome.name,
         "η of every layer that an activation follows.",
-        [Table(["layer", *(labels.get(each, each) for each in columns)], rows)],
+        [Table(["layer", *columns], rows)],
     )

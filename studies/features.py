@@ -43,7 +43,7 @@ class FeatureSums:
         return cls(0, np.zeros(inputs), np.zeros(inputs), np.zeros(units), np.zeros(units))
 
     def add(self, features: Array, pre_activation: Array) -> None:
-        """Adds positions: features ``(positions, inputs)``, pre-activations ``(positions, units)``."""
+        """Adds x ``(positions, inputs)`` and z ``(positions, units)``."""
         self.count += len(features)
         self.x += features.sum(0)
         self.x_squared += np.square(features).sum(0)
@@ -63,12 +63,15 @@ class Known:
 
 
 def features_of(module: torch.nn.Module, inputs: torch.Tensor) -> Array:
-    """Returns what a linear map or convolution multiplies its weights with: ``(positions, inputs)``."""
+    """Returns what a linear map, or a convolution without padding of its own, takes.
+
+    Returns:
+        float64 ``(positions, inputs)``.
+    """
     if isinstance(module, torch.nn.Conv2d):
-        unfolded = torch.nn.functional.unfold(
-            inputs, module.kernel_size, padding=module.padding, stride=module.stride  # type: ignore[arg-type]
-        )
-        inputs = unfolded.transpose(1, 2)
+        taps = (module.kernel_size[0], module.kernel_size[1])
+        stride = (module.stride[0], module.stride[1])
+        inputs = torch.nn.functional.unfold(inputs, taps, stride=stride).transpose(1, 2)
     return np.asarray(inputs.reshape(-1, inputs.shape[-1]).double().numpy())
 
 

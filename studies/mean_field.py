@@ -45,9 +45,7 @@ def from_biases(model: Any) -> list[Moments]:
     for block in model.encoder.layer:
         gain, bias = _affine(before)
         offset = _affine(block.attention.output.dense)[1]
-        found.append(
-            normalised(bias + offset, gain**2, *_affine(block.attention.output.LayerNorm))
-        )
+        found.append(normalised(bias + offset, gain**2, *_affine(block.attention.output.LayerNorm)))
         before = block.output.LayerNorm
     return found
 
@@ -90,7 +88,9 @@ def start_at_words(model: Any) -> Moments:
     embeddings = model.embeddings
     with torch.no_grad():
         place = embeddings.position_embeddings.weight[:64].mean(0)
-        rows = embeddings.word_embeddings.weight + place + embeddings.token_type_embeddings.weight[0]
+        rows = (
+            embeddings.word_embeddings.weight + place + embeddings.token_type_embeddings.weight[0]
+        )
         rows = embeddings.LayerNorm(rows).double().numpy()
     return rows.mean(0), rows.var(0)
 

@@ -49,7 +49,9 @@ def run(small: bool) -> Study:
     every = {
         **others,
         **{file.stem: _card("ligandmpnn", file.name) for file in rest if file.name not in known},
-        **{Path(f).stem: c for k, fs in FAMILIES.items() for f, c in zip(fs, noise[k], strict=True)},
+        **{
+            Path(f).stem: c for k, fs in FAMILIES.items() for f, c in zip(fs, noise[k], strict=True)
+        },
     }
     return Study(
         title="Real checkpoints: what temperatures say, and where they say nothing",
@@ -120,8 +122,10 @@ def _table_section(cards: Mapping[str, Card]) -> Section:
             card.summary.reduced_temperature,
             card.summary.order,
             card.summary.transition_temperature,
-            sum("torch.nn's default" in (i.source if (i := each.initialisation) else "")
-                for each in card.layers),
+            sum(
+                "torch.nn's default" in (i.source if (i := each.initialisation) else "")
+                for each in card.layers
+            ),
         ]
         for name, card in cards.items()
     ]
@@ -165,8 +169,8 @@ def _noise_section(cards: Mapping[str, Sequence[Card]]) -> tuple[Section, str]:
     span = {family: (min(each), max(each)) for family, each in temperatures.items()}
     apart = all(a[1] < b[0] or b[1] < a[0] for a, b in itertools.combinations(span.values(), 2))
     verdict = (
-        f"Of three families at four levels of training noise, T tells the families {'' if apart else 'not '}"
-        f"apart; with the noise it goes by ρ = {heat_rho:.2f} (p = {heat_p:.2g}, one-sided, "
+        f"Of three families at four levels of training noise, T "
+        f"{'tells' if apart else 'does not tell'} the families apart; with the noise it goes by ρ = {heat_rho:.2f} (p = {heat_p:.2g}, one-sided, "
         f"permuted within families), J by ρ = {order_rho:.2f} (p = {order_p:.2g}). "
         "From the least noise to the most J changes, over the same layers, by "
         + ", ".join(f"{a:+.4f} ± {b:.4f} ({family})" for family, (a, b) in rises.items())
@@ -224,7 +228,9 @@ def _taps_section(name: str) -> tuple[Section, str]:
         energy = (weight.double() ** 2).sum((0, 1, 3))
         share = float(energy.sum() ** 2 / (energy**2).sum() / 64)
         parts = {
-            "all": weight, "live": weight[:, :, live].clone(), "padded": weight[:, :, dead].clone()
+            "all": weight,
+            "live": weight[:, :, live].clone(),
+            "padded": weight[:, :, dead].clone(),
         }
         orders = {each.name: each.order or 0.0 for each in scan_tensors(parts).layers}
         rows.append([layer, count, 64 * share, *(orders[part] for part in parts)])
@@ -270,9 +276,7 @@ def _floor_section(draws: int) -> tuple[Section, str]:
         }
         layers = scan_tensors(drawn).layers
         orders = [each.order for each in layers if each.order is not None]
-        rows.append(
-            [size, len(layers), float(np.mean(orders)), float(np.percentile(orders, 95))]
-        )
+        rows.append([size, len(layers), float(np.mean(orders)), float(np.percentile(orders, 95))])
     verdict = (
         f"J of a normal matrix, which is 0, is estimated as {rows[0][2]:.3f} from {sizes[0]} "
         f"entries and as {rows[-1][2]:.4f} from {sizes[-1]:,} on average: below that floor J says "

@@ -74,7 +74,11 @@ def minilm(small: bool) -> Subject:
 
     def batches(texts: list[str]) -> list[Batch]:
         return [
-            {"input_ids": torch.tensor([tokens(each, truncation=True, max_length=_LONGEST).input_ids])}
+            {
+                "input_ids": torch.tensor(
+                    [tokens(each, truncation=True, max_length=_LONGEST).input_ids]
+                )
+            }
             for each in texts
         ]
 
@@ -155,7 +159,12 @@ def digits(kind: str, activation: str, small: bool) -> Subject:
     card = scan_tensors(module.state_dict(), ScanOptions(activation=activation))
     assumptions = Assumptions(activation=activation)
     return Subject(
-        f"{kind}, {activation}", module.eval(), assumptions, None, card, {"digits": [{"x": x[1200:]}]}
+        f"{kind}, {activation}",
+        module.eval(),
+        assumptions,
+        None,
+        card,
+        {"digits": [{"x": x[1200:]}]},
     )
 
 
@@ -173,7 +182,7 @@ class Crepe(torch.nn.Module):
             stride = (4 if k == 1 else 1, 1)
             setattr(self, f"conv{k}", torch.nn.Conv2d(inputs, outputs, (taps, 1), stride))
             setattr(self, f"conv{k}_BN", torch.nn.BatchNorm2d(outputs, eps=1e-3))
-        self.classifier = torch.nn.Linear(*reversed(state["classifier.weight"].shape))
+        self.classifier = torch.nn.Linear(state["classifier.weight"].shape[1], 360)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Returns the logits of frames ``(frames, 1024)``."""
@@ -206,7 +215,9 @@ def _standardised(
 
 def _bert(config: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     transformers: Any = importlib.import_module("transformers")
-    known = {key: value for key, value in config.items() if key not in ("model_type", "_name_or_path")}
+    known = {
+        key: value for key, value in config.items() if key not in ("model_type", "_name_or_path")
+    }
     module: torch.nn.Module = transformers.BertModel(
         transformers.BertConfig(**known), add_pooling_layer=False
     )
@@ -255,7 +266,8 @@ def _network(kind: str, activation: str) -> torch.nn.Sequential:
 def _train(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None:
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     for _ in range(epochs):
-        for rows in torch.randperm(len(x)).split(64):
+        for rows in torch.utils.data.BatchSampler(torch.randperm(len(x)).tolist(), 64, False):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
+            loss: Any = torch.nn.functional.cross_entropy(module(x[rows]), y[rows])
+            loss.backward()
             optimizer.step()
