@@ -243,14 +243,16 @@ def _verdict(outcomes: Sequence[Outcome], guessed: Sequence[Outcome]) -> str:
         )
     )
     layers = sum(len(each.layers) for each in guessed)
-    means = sum(
-        each.error(each.rungs["measured mean"]) < each.error(each.rungs["measured covariance"])
-        for each in outcomes
+    means, covariances, both = (
+        sum(each.error(each.rungs[rung]) < each.error(each.rungs["estimate"]) for each in outcomes)
+        for rung in ("measured mean", "measured covariance", RUNGS[-1])
     )
     return (
         "The estimate is a rough one. Mean |ln(η/measured)| as estimated, with the features' mean "
         f"measured, and with their whole covariance as well: {'; '.join(parts)}. The measured mean "
-        f"alone is better than the measured covariance alone in {means} of {len(outcomes)} models. "
+        f"alone is better than the estimate in {means} of {len(outcomes)} models, the measured "
+        f"covariance alone in {covariances}, both together in {both}: mean and covariance belong "
+        "together, and what they leave, the shape of z, is small. "
         f"Without data the best of the guesses that were tried, {best}, leaves "
         + " and ".join(
             f"{share:.0%} of the error in {each.name}"
@@ -320,7 +322,7 @@ def _guesses_section(guessed: Sequence[Outcome]) -> Section:
         "attention hands on the mean of its values, the feed-forward part the mean and variance of "
         "GELU of a normal z; it starts from γ and β of the embeddings' norm, or from all rows of "
         "the word embedding. The last rows compare with measurements on other data: what the "
-        "choice of data does is an error that no guess without data can be below.",
+        "choice of data does, a number that knows no data cannot follow.",
         [Table(["mean \\|ln(η/measured)\\|", *(each.name for each in guessed)], rows)],
         [Picture("guesses", figure, "Log ratio of guessed and measured efficiency, by block")],
     )

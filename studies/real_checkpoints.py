@@ -168,13 +168,15 @@ def _noise_section(cards: Mapping[str, Sequence[Card]]) -> tuple[Section, str]:
     right.legend(fontsize=7)
     span = {family: (min(each), max(each)) for family, each in temperatures.items()}
     apart = all(a[1] < b[0] or b[1] < a[0] for a, b in itertools.combinations(span.values(), 2))
+    beyond = sum(rise > 2 * error for rise, error in rises.values())
     verdict = (
-        f"Of three families at four levels of training noise, T "
-        f"{'tells' if apart else 'does not tell'} the families apart; with the noise it goes by ρ = {heat_rho:.2f} (p = {heat_p:.2g}, one-sided, "
-        f"permuted within families), J by ρ = {order_rho:.2f} (p = {order_p:.2g}). "
+        f"Of three families at four levels of training noise, T {'tells' if apart else 'mixes'} "
+        f"the families; with the noise it goes by ρ = {heat_rho:.2f} (p = {heat_p:.2g}, "
+        f"one-sided, permuted within families), J by ρ = {order_rho:.2f} (p = {order_p:.2g}). "
         "From the least noise to the most J changes, over the same layers, by "
-        + ", ".join(f"{a:+.4f} ± {b:.4f} ({family})" for family, (a, b) in rises.items())
-        + "."
+        + ", ".join(f"{rise:+.4f} ± {error:.4f} ({name})" for name, (rise, error) in rises.items())
+        + f": in {beyond} of {len(rises)} families by more than two such errors. It rises in order, "
+        "by little, and what another training at the same level would do to it is not known."
     )
     return Section(
         "Training noise",
