@@ -77,7 +77,8 @@ def _makers(small: bool) -> list[Callable[[], Subject]]:
         lambda size=size: crepe(size, small)  # type: ignore[misc]
         for size in sizes
     ]
-    return [lambda: minilm(small), lambda: antiberty(small), *frames, *nets]
+    texts: list[Callable[[], Subject]] = [] if small else [lambda: minilm(small)]
+    return [*texts, lambda: antiberty(small), *frames, *nets]
 
 
 def _outcome(subject: Subject) -> Outcome:
@@ -293,7 +294,8 @@ def _errors_section(outcomes: Sequence[Outcome]) -> Section:
 
 def _guesses_section(guessed: Sequence[Outcome]) -> Section:
     figure = Figure(figsize=(9, 3.4))
-    for axes, each in zip(figure.subplots(1, len(guessed), sharey=True), guessed, strict=True):
+    panels = figure.subplots(1, len(guessed), sharey=True, squeeze=False)[0]
+    for axes, each in zip(panels, guessed, strict=True):
         for label, values in {"estimate": each.rungs["estimate"], **each.guesses}.items():
             axes.plot(np.log(np.divide(values, each.rungs[MEASURED])), marker="o", label=label)
         axes.axhline(0, color="black", linewidth=0.8)

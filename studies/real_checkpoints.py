@@ -175,8 +175,8 @@ def _noise_section(cards: Mapping[str, Sequence[Card]]) -> tuple[Section, str]:
         f"one-sided, permuted within families), J by ρ = {order_rho:.2f} (p = {order_p:.2g}). "
         "From the least noise to the most J changes, over the same layers, by "
         + ", ".join(f"{rise:+.4f} ± {error:.4f} ({name})" for name, (rise, error) in rises.items())
-        + f": in {beyond} of {len(rises)} families by more than two such errors. It rises in order, "
-        "by little, and what another training at the same level would do to it is not known."
+        + f": in {beyond} of {len(rises)} families by over two such errors. It rises in order, "
+        "by little; what another training at the same level would do to it is not known."
     )
     return Section(
         "Training noise",
@@ -235,17 +235,37 @@ def _taps_section(name: str) -> tuple[Section, str]:
             "padded": weight[:, :, dead].clone(),
         }
         orders = {each.name: each.order or 0.0 for each in scan_tensors(parts).layers}
-        rows.append([layer, count, 64 * share, *(orders[part] for part in parts)])
+        # Glorot's uniform bound, which Keras draws a convolution within.
+        outputs, inputs = weight.shape[:2]
+        reach = float(parts["padded"].abs().max()) / (6 / (64 * (inputs + outputs))) ** 0.5
+        rows.append([layer, count, 64 * share, *(orders[part] for part in parts), reach])
     verdict = (
         f"J of CREPE's last convolutions ({rows[0][3]:.2f} and {rows[1][3]:.2f}) is that of a "
-        f"mixture: the taps that meet data alone have {rows[0][4]:.2f} and {rows[1][4]:.2f}."
+        f"mixture: the taps that meet data alone have {rows[0][4]:.2f} and {rows[1][4]:.2f}, the padded "
+        f"ones {rows[0][5]:.3f} and {rows[1][5]:.3f}, where a uniform distribution has 0.1765; "
+        f"their largest entry is {rows[0][6]:.4f} and {rows[1][6]:.4f} of Glorot's uniform bound."
     )
     return Section(
         f"Padded taps ({name})",
         "The input of conv5 has 16 places and that of conv6 has 8, the kernel 64 taps, of which "
         "those beyond 31 and 15 only ever meet zeros. Participation is (Σe)²/Σe² over the energies "
-        "of taps.",
-        [Table(["layer", "live taps", "participation", "J", "J live", "J padded"], rows)],
+        "of taps. J of a uniform distribution is 0.1765. Reach is the largest padded entry over "
+        "√(6/(fan_in + fan_out)), the bound of Glorot's uniform initialisation, Keras' default for "
+        "convolutions (https://keras.io/api/layers/convolution_layers/convolution1d/).",
+        [
+            Table(
+                [
+                    "layer",
+                    "live taps",
+                    "participation",
+                    "J",
+                    "J live",
+                    "J padded",
+                    "reach of the padded",
+                ],
+                rows,
+            )
+        ],
     ), verdict
 
 
@@ -274,7 +294,7 @@ def _floor_section(draws: int) -> tuple[Section, str]:
     for size in sizes:
         drawn = {
             f"{k}.weight": torch.randn(8, size // 8, generator=random)
-            for k in range(max(4, draws * 64 // size))
+            for k in range(max(draws // 10, draws * 64 // size))
         }
         layers = scan_tensors(drawn).layers
         orders = [each.order for each in layers if each.order is not None]
