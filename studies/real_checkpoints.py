@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 import thermoscan
 from studies.report import Picture, Section, Study, Table
 from studies.scanning import scan_tensors
+from studies.training_noise import FAMILIES, noise_section
 from tests.support.wheels import path_of
-from thermoscan.card import Card, LayerRecord
+from thermoscan.card import Card
 from thermoscan.options import ScanOptions
 
-FAMILIES: Mapping[str, Sequence[str]] = {
-    "proteinmpnn": [f"proteinmpnn_v_48_{noise}.pt" for noise in ("002", "010", "020", "030")],
-    "solublempnn": [f"solublempnn_v_48_{noise}.pt" for noise in ("002", "010", "020", "030")],
-    "ligandmpnn": [f"ligandmpnn_v_32_{noise}_25.pt" for noise in ("005", "010", "020", "030")],
-}
-"""Checkpoints that differ in the noise of the coordinates they were trained on, which rises."""
-
-_LARGE = 2000
 _OTHERS = (
     *("minilm", "antiberty", "crepe-full", "crepe-tiny", "resemblyzer", "silero", "fracast"),
     *("chgnet-0.2.0", "chgnet-0.3.0", "chgnet-r2scan"),
@@ -39,7 +30,7 @@ def run(small: bool) -> Study:
         family: [_card("ligandmpnn", file) for file in files] for family, files in FAMILIES.items()
     }
     others = {name: _card(name) for name in _OTHERS}
-    noise_section, noise_verdict = _noise_section(noise)
+    noise_part, noise_verdict = noise_section(noise)
     taps_section, taps_verdict = _taps_section("crepe-tiny" if small else "crepe-full")
     floor_section, floor_verdict = _floor_section(20 if small else 400)
     control_section, control_verdict = _control_section(others)
@@ -64,7 +55,7 @@ def run(small: bool) -> Study:
         "with 0.",
         sections=[
             _table_section(every),
-            noise_section,
+            noise_part,
             _depth_section({name: others[name] for name in ("minilm", "antiberty")}),
             taps_section,
             tune_section,
@@ -74,42 +65,8 @@ def run(small: bool) -> Study:
     )
 
 
-def mean_order(layers: Sequence[LayerRecord]) -> tuple[float, float]:
-    """Returns the mean J of layers and its standard error from sampling alone."""
-    orders = [each.order or 0.0 for each in layers]
-    errors = [each.entropy_error or 0.0 for each in layers]
-    return float(np.mean(orders)), float(np.sqrt(np.sum(np.square(errors))) / len(layers))
-
-
-def within_families(values: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Returns the mean of the families' Spearman correlations with their order, and its p-value.
-
-    The p-value is exact and one-sided: the share of all orders within the families whose mean
-    correlation is at least as large.
-    """
-    steps = np.arange(len(values[0]))
-    orders = list(itertools.permutations(steps))
-    per_family = [
-        np.array([spearmanr(steps, np.take(family, list(order))).statistic for order in orders])
-        for family in values
-    ]
-    seen = float(np.mean([each[0] for each in per_family]))
-    sums = np.zeros(1)
-    for each in per_family:
-        sums = (sums[:, None] + each).ravel()
-    return seen, float((sums / len(values) >= seen - 1e-9).mean())
-
-
 def _card(name: str, file: str = "", options: ScanOptions | None = None) -> Card:
     return thermoscan.scan(str(path_of(name) / file), options)
-
-
-def _large(card: Card) -> dict[str, LayerRecord]:
-    return {
-        each.name: each
-        for each in card.layers
-        if each.parameters > _LARGE and each.order is not None
-    }
 
 
 def _table_section(cards: Mapping[str, Card]) -> Section:
@@ -136,56 +93,6 @@ def _table_section(cards: Mapping[str, Card]) -> Section:
         "configuration: T* rests on that assumption there.",
         [Table(columns, rows)],
     )
-
-
-def _noise_section(cards: Mapping[str, Sequence[Card]]) -> tuple[Section, str]:
-    rows: list[list[str | float]] = []
-    orders: dict[str, list[float]] = {}
-    temperatures: dict[str, list[float]] = {}
-    rises = {}
-    for family, each in cards.items():
-        large = [_large(card) for card in each]
-        for file, layers in zip(FAMILIES[family], large, strict=True):
-            order, error = mean_order(list(layers.values()))
-            temperature = float(np.mean([one.temperature for one in layers.values()]))
-            orders.setdefault(family, []).append(order)
-            temperatures.setdefault(family, []).append(temperature)
-            rows.append([Path(file).stem, len(layers), order, error, temperature])
-        shared = [name for name in large[0] if name in large[-1]]
-        change = np.array(
-            [(large[-1][one].order or 0) - (large[0][one].order or 0) for one in shared]
-        )
-        rises[family] = (float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(shared))))
-    order_rho, order_p = within_families(list(orders.values()))
-    heat_rho, heat_p = within_families(list(temperatures.values()))
-    figure = Figure(figsize=(8, 3.2))
-    left, right = figure.subplots(1, 2)
-    for family in cards:
-        left.plot(orders[family], marker="o", label=family)
-        right.plot(temperatures[family], marker="o", label=family)
-    left.set(xlabel="noise level", ylabel="mean J, nats")
-    right.set(xlabel="noise level", ylabel="mean T")
-    right.legend(fontsize=7)
-    span = {family: (min(each), max(each)) for family, each in temperatures.items()}
-    apart = all(a[1] < b[0] or b[1] < a[0] for a, b in itertools.combinations(span.values(), 2))
-    beyond = sum(rise > 2 * error for rise, error in rises.values())
-    verdict = (
-        f"Of three families at four levels of training noise, T {'tells' if apart else 'mixes'} "
-        f"the families; with the noise it goes by ρ = {heat_rho:.2f} (p = {heat_p:.2g}, "
-        f"one-sided, permuted within families), J by ρ = {order_rho:.2f} (p = {order_p:.2g}). "
-        "From the least noise to the most J changes, over the same layers, by "
-        + ", ".join(f"{rise:+.4f} ± {error:.4f} ({name})" for name, (rise, error) in rises.items())
-        + f": in {beyond} of {len(rises)} families by over two such errors. It rises in order, "
-        "by little; what another training at the same level would do to it is not known."
-    )
-    return Section(
-        "Training noise",
-        f"Means over matrices of more than {_LARGE:,} entries. The error of J is that of sampling "
-        "these entries; the ± of the verdict is the spread of the change over layers. Levels rise "
-        "in the order of the rows.",
-        [Table(["checkpoint", "matrices", "mean J", "its error", "mean T"], rows)],
-        [Picture("noise", figure, "Order and temperature against the level of training noise")],
-    ), verdict
 
 
 def _depth_section(cards: Mapping[str, Card]) -> Section:
@@ -241,9 +148,9 @@ def _taps_section(name: str) -> tuple[Section, str]:
         rows.append([layer, count, 64 * share, *(orders[part] for part in parts), reach])
     verdict = (
         f"J of CREPE's last convolutions ({rows[0][3]:.2f} and {rows[1][3]:.2f}) is that of a "
-        f"mixture: the taps that meet data alone have {rows[0][4]:.2f} and {rows[1][4]:.2f}, the padded "
-        f"ones {rows[0][5]:.3f} and {rows[1][5]:.3f}, where a uniform distribution has 0.1765; "
-        f"their largest entry is {rows[0][6]:.4f} and {rows[1][6]:.4f} of Glorot's uniform bound."
+        f"mixture: the taps that meet data alone have {rows[0][4]:.2f} and {rows[1][4]:.2f}, the "
+        f"padded ones {rows[0][5]:.3f} and {rows[1][5]:.3f}, where a uniform "
+        f"distribution has 0.1765; their largest entry is {rows[0][6]:.4f} and {rows[1][6]:.4f} of Glorot's uniform bound."
     )
     return Section(
         f"Padded taps ({name})",
@@ -331,7 +238,7 @@ def _control_section(others: Mapping[str, Card]) -> tuple[Section, str]:
         "drawn afresh": scan_tensors(fresh),
         **{
             f"published, --init {rule}": _card("crepe-tiny", "", ScanOptions(initialisation=rule))
-            for rule in ("he_normal", "normal(0.02)")
+            for rule in ("xavier_uniform", "he_normal", "normal(0.02)")
         },
     }
     rows: list[list[str | float | int | None]] = [
@@ -354,7 +261,7 @@ def _control_section(others: Mapping[str, Card]) -> tuple[Section, str]:
     verdict = (
         f"Shuffling the entries of every matrix changes J by {change:.1g}: T, J and T* see entries "
         "only, and no structure between them. Without a known initialisation T* is an assumption: "
-        f"over three starts that of CREPE tiny goes from {min(stars):.3g} to {max(stars):.3g}."
+        f"over {len(stars)} starts that of CREPE tiny goes from {min(stars):.3g} to {max(stars):.3g}."
     )
     columns = ["CREPE tiny", "T", "J", "T*", "layers with T*", "layers"]
     return Section(

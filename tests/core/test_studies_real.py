@@ -8,8 +8,8 @@ import torch
 
 from studies.features import FeatureSums, Known, features_of, ladder
 from studies.mean_field import gelu_moments, normalised
-from studies.real_checkpoints import within_families
 from studies.subjects import Crepe
+from studies.training_noise import within_families
 
 
 def test_families_that_rise_together_are_significant_and_constant_chance_is_exact() -> None:
