@@ -150,7 +150,8 @@ def _taps_section(name: str) -> tuple[Section, str]:
         f"J of CREPE's last convolutions ({rows[0][3]:.2f} and {rows[1][3]:.2f}) is that of a "
         f"mixture: the taps that meet data alone have {rows[0][4]:.2f} and {rows[1][4]:.2f}, the "
         f"padded ones {rows[0][5]:.3f} and {rows[1][5]:.3f}, where a uniform "
-        f"distribution has 0.1765; their largest entry is {rows[0][6]:.4f} and {rows[1][6]:.4f} of Glorot's uniform bound."
+        f"distribution has 0.1765; their largest entry is {rows[0][6]:.4f} and "
+        f"{rows[1][6]:.4f} of Glorot's uniform bound."
     )
     return Section(
         f"Padded taps ({name})",
@@ -261,7 +262,8 @@ def _control_section(others: Mapping[str, Card]) -> tuple[Section, str]:
     verdict = (
         f"Shuffling the entries of every matrix changes J by {change:.1g}: T, J and T* see entries "
         "only, and no structure between them. Without a known initialisation T* is an assumption: "
-        f"over {len(stars)} starts that of CREPE tiny goes from {min(stars):.3g} to {max(stars):.3g}."
+        f"over {len(stars)} starts that of CREPE tiny goes from {min(stars):.3g} to "
+        f"{max(stars):.3g}."
     )
     columns = ["CREPE tiny", "T", "J", "T*", "layers with T*", "layers"]
     return Section(
