@@ -17,7 +17,13 @@ from studies.report import Study, write
 
 FOLDER = Path(__file__).parents[1] / "docs" / "studies"
 
-STUDIES: tuple[str, ...] = ("linear", "training_complexity", "training_path")
+STUDIES: tuple[str, ...] = (
+    "linear",
+    "training_complexity",
+    "training_path",
+    "real_checkpoints",
+    "efficiency",
+)
 """Names of the studies' modules, in the order to read them."""
 
 
