@@ -156,7 +156,7 @@ def _figures(card: Card) -> tuple[Figure, ...]:
          "Nats per parameter away from a Gaussian, which has 0."),
         ("transition_temperature", "T*", "Transition temperature",
          shown(summary.transition_temperature),
-         "Energy per entropy gained since initialisation: how complex training was."),
+         "Energy per entropy gained since initialisation; comparable at equal data."),
         *_refresh(summary),
         ("work_efficiency", "η", "Work efficiency", percent(summary.work_efficiency),
          f"Share of the pre-activations’ heat handed on as work ({engine})."),
@@ -180,7 +180,7 @@ _Row = tuple[str, str, str, str, str]
 
 def _refresh(summary: Summary) -> Iterator[_Row]:
     if summary.refresh_temperature is not None:
-        meaning = "The same from the base checkpoint: how complex the refresh was."
+        meaning = "The same from the base checkpoint."
         value = shown(summary.refresh_temperature)
         yield "refresh_temperature", "T*₂", "Refresh temperature", value, meaning
 

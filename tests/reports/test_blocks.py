@@ -59,7 +59,7 @@ def test_a_comparison_says_its_verdict_and_what_became_of_the_layers() -> None:
 
 def test_mixtures_are_bounded_and_the_widest_come_first() -> None:
     mixtures = tuple(
-        ExpertSpread(f"m{k}", "mlp up", k, 8, 1.0, k / 100, 0.0, "a", "b") for k in range(50)
+        ExpertSpread(f"m{k}", "mlp up", k, 8, 1.0, k / 100, 0.0, 0.0, "a", "b") for k in range(50)
     )
     found = [b for b in blocks_of(replace(cards.complete(), experts=mixtures)) if b.rows]
     experts = found[-1]

@@ -345,7 +345,7 @@ def complete() -> Card:
         kept=0.9989,
     )
     experts = (
-        ExpertSpread("encoder.layer.*.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.004,
+        ExpertSpread("encoder.layer.*.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.002, 0.004,
                      "encoder.layer.3.experts[5]", "encoder.layer.3.experts[2]"),
     )  # fmt: skip
     return replace(
@@ -424,7 +424,7 @@ def hostile() -> Card:
     )
     files = tuple(OtherFile(name, 1, "refused", "onnx", name) for name in HOSTILE_NAMES)
     experts = tuple(
-        ExpertSpread(name, name, 1, 2, 1.0, 0.1, 0.1, name, name) for name in HOSTILE_NAMES
+        ExpertSpread(name, name, 1, 2, 1.0, 0.1, 0.1, 0.1, name, name) for name in HOSTILE_NAMES
     )
     unknown = ("loss", "temperature", "heat", "work", "efficiency")
     why = dict(zip(unknown, HOSTILE_NAMES, strict=False))
