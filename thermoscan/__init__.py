@@ -15,6 +15,7 @@ Architecture, which is also the order of the work::
 `theory`             pure functions: entropy, temperature, order, transitions, the heat engine
 `findings`           what a person should know
 `scanner`            the road itself, and the card it ends in
+`probe`              the same model run on data, and what that measures of its layers (needs torch)
 `card`, `card_io`    the published record and its JSON
 `cli`                the command line, which alone composes the core with adapters and reporters
 ===================  ============================================================================

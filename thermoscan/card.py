@@ -214,6 +214,7 @@ class ExpertSpread:
         experts: How many they are.
         reduced_temperature: ``Σ d τ / Σ d``.
         temperature_spread: Standard deviation of T across experts, over its mean.
+        sampling_spread: The same as it would be if all experts were draws from one distribution.
         order_spread: Standard deviation of J across experts, nats per parameter.
         coldest: Name of the layer with the least T.
         hottest: Name of the layer with the greatest T.
@@ -225,6 +226,7 @@ class ExpertSpread:
     experts: int
     reduced_temperature: float | None
     temperature_spread: float | None
+    sampling_spread: float | None
     order_spread: float | None
     coldest: str | None
     hottest: str | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,41 @@ class DiskAdapter:
         """
         if options.revision is not None:
             raise OptionError("revision-of-a-path", "a path has no revisions", file=source)
-        path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises without a home
+        path = _path(source)
         if path.is_dir():
             return open_folder(path, options)
         return _open_file(path, options.limits)
+
+    def beside(
+        self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
+    ) -> Path:
+        """Returns the folder of the weights, whose files of these names were looked at."""
+        path = _path(source)
+        folder = path if path.is_dir() else path.parent
+        check_beside(folder, names, most_bytes)
+        return folder
+
+
+def check_beside(folder: Path, names: Collection[str], most_bytes: int) -> None:
+    """Makes sure of the files of these names that are in `folder`; see `Adapter.beside`.
+
+    Raises:
+        SourceError: One is no file, or cannot be read.
+        UnsafeError: One leads out of the folder.
+        LimitError: ``file-too-long``.
+    """
+    for name in sorted(names):
+        try:
+            file = open_file(folder, name)
+        except SourceNotFoundError:
+            continue
+        if file.size > most_bytes:
+            reason = f"it has {file.size} bytes, more than the limit of {most_bytes}"
+            raise LimitError("file-too-long", reason, file=name)
+
+
+def _path(source: str) -> Path:
+    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises without a home
 
 
 def open_folder(folder: Path, options: OpenOptions) -> Checkpoint:

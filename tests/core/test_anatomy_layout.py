@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.anatomy import FAMILIES, build, tensor, tensors_in_safetensors, tensors_of
+from support.anatomy import tensor, tensors_in_safetensors, tensors_of
+from support.tiny_models import build
 from support.wheels import path_of
 
 from thermoscan.anatomy import Anatomy, Layer, Role, dissect
+from thermoscan.anatomy.catalogue import CATALOGUE
 from thermoscan.checkpoint import Tensor
 from thermoscan.dtypes import DType
 from thermoscan.errors import LimitError
@@ -422,20 +424,49 @@ WORDS = (
         "position_embeddings",
         "running_mean",
         "parametrizations",
+        "normalization",
+        "convolution",
+        "conv_layers",
+        "conv",
+        "layer_norm",
+        "decoder",
     ),
+    *(
+        "encoder",
+        "encoder_attn",
+        "k_proj",
+        "self_attn_layer_norm",
+        "final_layer_norm",
+        "text_model",
+        "vision_model",
+        "layer_norm1",
+        "SelfAttention",
+        "query_key_value",
+        "shared",
+        "mixer",
+    ),
+    *("A_log", "in_proj", "norm", "experts", "gate_up_proj"),
 )
 NAMES = st.one_of(st.lists(st.sampled_from(WORDS), max_size=6).map(".".join), st.text(max_size=20))
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 6, 8, 12]), max_size=5).map(tuple)
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
-        "model_type": st.sampled_from([*FAMILIES, "gpt_oss", "?"]),
+        "model_type": st.sampled_from([*CATALOGUE, "?"]),
         "num_attention_heads": st.sampled_from([1, 2, 3, 0, -1, "2"]),
         "hidden_size": st.sampled_from([4, 6, 12, None]),
         "num_key_value_heads": st.sampled_from([1, 2]),
         "initializer_range": st.sampled_from([0.02, 0, 1e300, None, True]),
         "hidden_act": st.sampled_from(["gelu", "silu", "nope", 3]),
         "tie_word_embeddings": st.booleans(),
+        "multi_query": st.sampled_from([True, False, [], 1]),
+        "do_layer_norm_before": st.sampled_from([True, False, {}, None]),
+        "feat_extract_norm": st.sampled_from(["group", "layer", "nope", 3]),
+        "feed_forward_proj": st.sampled_from(["gated-gelu", "gated-", "relu", {}]),
+        "initializer_factor": st.sampled_from([1.0, -1, 1e-300, 10**400, "1"]),
+        "initializer_cutoff_factor": st.sampled_from([2, 1e-9, 0]),
+        "d_model": st.sampled_from([4, 6, 10**30, True]),
+        "text_config": st.sampled_from([None, [], {"hidden_size": 1e9, "hidden_act": 3}]),
     },
 )
 
@@ -484,7 +515,12 @@ def check(layer: Layer, names: list[str], stored: dict[str, tuple[tuple[int, ...
         assert layer.bias.stop - layer.bias.start == layer.shape[0]
         assert layer.bias.stop <= stored[layer.bias.tensor][0][0]
     if layer.norm is not None and layer.norm.gain is not None:
-        assert stored[layer.norm.gain][0] == (layer.shape[1],)
+        shape = stored[layer.tensor][0]
+        convolves = layer.role is Role.CONVOLUTION
+        features = shape[1 - layer.out_axis] if convolves else layer.shape[1]
+        assert stored[layer.norm.gain][0] == (features,)
+    if layer.following is not None:
+        assert stored[layer.following.gain][0] == (layer.shape[0],)
 
 
 def test_the_whole_of_a_family_is_covered_element_by_element() -> None:

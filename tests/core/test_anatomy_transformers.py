@@ -2,227 +2,151 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
-from support.anatomy import FAMILIES, build, configuration, tensors_of
-
-from thermoscan.anatomy import Anatomy, Layer, Role, dissect
-from thermoscan.anatomy.families import CONVENTIONS
-from thermoscan.theory.activations import activation, canonical
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-CAUSAL = (
-    *("gpt2", "gpt_neox", "llama", "mistral", "phi3", "qwen2", "qwen3", "gemma", "gemma2"),
-    *("mixtral", "qwen2_moe", "qwen3_moe"),
+from support import anatomy_page, tiny_models  # noqa: E402 - they need torch
+from support.anatomy import tensors_of  # noqa: E402
+from support.anatomy_oracle import (  # noqa: E402
+    Specimen,
+    everything,
+    facts,
+    judge,
+    specimen,
+    verdict_on,
 )
-MODELS = [
-    *((model_type, "Model") for model_type in FAMILIES),
-    *((model_type, "ForCausalLM") for model_type in CAUSAL),
-    *(
-        (model_type, head)
-        for model_type in ("bert", "roberta", "distilbert")
-        for head in ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
-    ),
-    ("bert", "ForPreTraining"),
-    ("gpt2", "ForSequenceClassification"),
-    ("llama", "ForSequenceClassification"),
-    ("vit", "ForImageClassification"),
-]
-DENSE = [(t, h) for t, h in MODELS if t not in ("mixtral", "qwen2_moe", "qwen3_moe")]
+
+from thermoscan.anatomy import Anatomy, Layer, Role, dissect  # noqa: E402
+from thermoscan.anatomy.catalogue import CATALOGUE  # noqa: E402
+from thermoscan.anatomy.conventions import Convention, Switch  # noqa: E402
+from thermoscan.anatomy.model import FeedingNorm  # noqa: E402
+from thermoscan.theory.initialisation import uniform  # noqa: E402
+
+MODELS = list(everything())
+DOCS = Path(__file__).parents[2] / "docs" / "anatomy.md"
 
 
-def dissected(model: PreTrainedModel) -> Anatomy:
-    return dissect(tensors_of(model.state_dict()), model.config.to_dict())
+@pytest.mark.parametrize(("name", "head"), MODELS)
+def test_whatever_the_anatomy_says_is_what_transformers_does(name: str, head: str) -> None:
+    verdict = judge(name, head)
+    assert verdict.mistakes == []
+    assert {"size", "norm", "activation", "role", "initialisation"} <= set(verdict.checked)
 
 
-def by_module(anatomy: Anatomy) -> dict[str, list[Layer]]:
-    grouped: dict[str, list[Layer]] = {}
-    for layer in anatomy.layers:
-        grouped.setdefault(layer.tensor.removesuffix(".weight"), []).append(layer)
-    return grouped
+@pytest.mark.parametrize(("name", "head"), MODELS)
+def test_a_checkpoint_as_it_is_saved_says_the_same(name: str, head: str) -> None:
+    """Saved tensors may have other names, and a saved configuration omits what is the default."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    built = specimen(name, head)
+    state = built.model.state_dict()
+    converted: dict[str, Any] = revert_weight_conversion(built.model, dict(state))
+    saved = {key: value.clone() for key, value in converted.items()}
+    anatomy = dissect(tensors_of(saved), built.model.config.to_diff_dict())
+    assert facts(anatomy, saved) == facts(built.anatomy, state)
 
 
-def outputs_and_inputs(module: Any) -> tuple[int, int, int] | None:
-    """(outputs, inputs, output axis) as the module's own attributes state them."""
-    if isinstance(module, torch.nn.Linear):
-        return module.out_features, module.in_features, 0
-    if isinstance(module, torch.nn.Conv2d):
-        kernel = module.kernel_size[0] * module.kernel_size[1]
-        return module.out_channels, module.in_channels * kernel, 0
-    if type(module).__name__ == "Conv1D":
-        return module.nf, module.nx, 1
-    return None
+def altered(of: Specimen, change: Callable[[Layer], Layer | None]) -> Specimen:
+    """A specimen whose anatomy is changed in the first layer that `change` says something of."""
+    layers = list(of.anatomy.layers)
+    for index, layer in enumerate(layers):
+        changed = change(layer)
+        if changed is not None:
+            layers[index] = changed
+            break
+    assert tuple(layers) != of.anatomy.layers
+    return replace(of, anatomy=replace(of.anatomy, layers=tuple(layers)))
 
 
-@pytest.mark.parametrize(("model_type", "head"), MODELS)
-def test_every_matrix_has_the_size_and_orientation_of_its_module(
-    model_type: str, head: str
-) -> None:
-    model = build(model_type, head)
-    anatomy = dissected(model)
-    grouped = by_module(anatomy)
-    for path, module in model.named_modules():
-        sizes = outputs_and_inputs(module)
-        if sizes is None or f"{path}.weight" in anatomy.tied:
-            continue
-        layers = grouped[path]
-        assert (
-            sum(layer.shape[0] for layer in layers),
-            {layer.shape[1] for layer in layers},
-            {layer.out_axis for layer in layers},
-        ) == (sizes[0], {sizes[1]}, {sizes[2]}), path
-        assert {layer.fan_in for layer in layers} == {sizes[1]}, path
-        has_bias = module.bias is not None
-        assert all((layer.bias is not None) == has_bias for layer in layers), path
+CHANGES: dict[str, Callable[[Layer], Layer | None]] = {
+    "norm": lambda ly: replace(ly, norm=None) if ly.norm else None,
+    "activation": lambda ly: replace(ly, activation="silu") if ly.activation == "gelu" else None,
+    "size": lambda ly: replace(ly, fan_in=7) if ly.role is Role.UP else None,
+    "role": lambda ly: replace(ly, role=Role.KEY) if ly.role is Role.QUERY else None,
+    "initialisation": lambda ly: replace(ly, initialisation=uniform(0.05, "wrong")),
+}
 
 
-@pytest.mark.parametrize(("model_type", "head"), MODELS)
-def test_embeddings_are_tables_and_only_norms_are_norms(model_type: str, head: str) -> None:
-    model = build(model_type, head)
-    anatomy = dissected(model)
-    tables = {layer.tensor for layer in anatomy.layers if layer.role is Role.EMBEDDING}
-    norms = {r.tensor for r in anatomy.recorded if r.role is Role.NORM}
-    modules = list(model.named_modules())
-    expected_tables = {f"{p}.weight" for p, m in modules if isinstance(m, torch.nn.Embedding)}
-    expected_norms = {
-        f"{p}.{name}"
-        for p, m in modules
-        if "Norm" in type(m).__name__
-        for name, _ in m.named_parameters()
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_judge_sees_a_single_mistake(what: str) -> None:
+    mistakes = verdict_on(altered(specimen("bert", "Model"), CHANGES[what])).mistakes
+    assert [mistake.partition(":")[0] for mistake in mistakes] == [what]
+
+
+def test_the_judge_sees_a_norm_too_many() -> None:
+    wrong = FeedingNorm("encoder.layer.0.output.LayerNorm.weight", None)
+    of = altered(
+        specimen("bert", "Model"),
+        lambda ly: replace(ly, norm=wrong) if ly.role is Role.DOWN else None,
+    )
+    assert len(verdict_on(of).mistakes) == 1
+
+
+def test_every_model_type_of_the_catalogue_is_judged_or_shares_its_entry_with_one_that_is() -> None:
+    judged = {tiny_models.type_of(name) for name, _ in MODELS}
+    entries = [CATALOGUE[model_type] for model_type in judged]
+    assert judged <= set(CATALOGUE)
+    assert [t for t, entry in CATALOGUE.items() if not any(entry is e for e in entries)] == []
+    assert len(judged) >= 40
+
+
+def cases(entry: Convention | Switch) -> list[Convention]:
+    if isinstance(entry, Convention):
+        return [entry]
+    return [leaf for case in entry.cases.values() for leaf in cases(case)]
+
+
+@pytest.mark.parametrize("name", tiny_models.TINY)
+def test_what_silence_stands_for_is_the_default_of_the_configuration_class(name: str) -> None:
+    config = tiny_models.default_configuration(name)
+    model_type = tiny_models.type_of(name)
+    assert config.model_type == model_type
+    entry = CATALOGUE[model_type]
+    convention = entry.choose({}) if isinstance(entry, Switch) else entry
+    assert convention is not None
+    parts = [getattr(config, key) for key in convention.towers.values()] or [config]
+    for keys, number in convention.defaults.items():
+        for part in parts:
+            stated = [getattr(part, key) for key in keys.split("|") if hasattr(part, key)]
+            assert set(stated) <= {number}, keys
+    stated_tie = getattr(config, "tie_word_embeddings", False)
+    assert all(case.tied == stated_tie for case in cases(entry))
+    if isinstance(entry, Switch):
+        assert getattr(config, entry.key) == entry.default
+
+
+def test_few_engines_have_an_activation_that_is_not_known() -> None:
+    unknown: Counter[tuple[str, str | None]] = Counter()
+    engines = 0
+    for name, head in MODELS:
+        for layer in specimen(name, head).anatomy.layers:
+            engines += layer.engine
+            if layer.engine and layer.activation is None:
+                unknown[name, layer.activation_reason] += 1
+    assert set(unknown) == {
+        ("gpt_oss", "a gate and an up fused in an order that names do not tell")
     }
-    if model_type == "vit":
-        expected_tables.add(
-            next(n for n in model.state_dict() if n.endswith("position_embeddings"))
-        )
-    assert tables == expected_tables
-    assert norms == expected_norms
-    assert all(layer.fan_in == 1 for layer in anatomy.layers if layer.role is Role.EMBEDDING)
-
-
-@pytest.mark.parametrize(("model_type", "head"), MODELS)
-def test_a_declared_tie_is_the_one_that_transformers_makes(model_type: str, head: str) -> None:
-    model = build(model_type, head)
-    state = model.state_dict()
-    keys = getattr(model, "_tied_weights_keys", None) or {}
-    tied = getattr(model.config, "tie_word_embeddings", False)
-    expected = {
-        name: source for name, source in keys.items() if tied and len(state[name].shape) == 2
-    }
-    assert dissected(model).tied == expected
-
-
-def run_with_record(model: PreTrainedModel) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Runs a model once; returns every leaf module's first input and output by path."""
-    seen_in: dict[str, Any] = {}
-    seen_out: dict[str, Any] = {}
-
-    def record(path: str) -> Any:
-        def hook(_: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            if inputs and isinstance(output, torch.Tensor):
-                seen_in[path], seen_out[path] = inputs[0], output
-
-        return hook
-
-    for path, module in model.named_modules():
-        if not list(module.children()):
-            module.register_forward_hook(record(path))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        if model.config.model_type == "vit":
-            model(pixel_values=torch.randn(1, 3, 32, 32))
-        else:
-            model(input_ids=torch.randint(1, 100, (1, 7)))
-    return seen_in, seen_out
-
-
-def shaken(model_type: str, head: str) -> PreTrainedModel:
-    """A model whose every vector is random, so that no two tensors are equal by chance."""
-    model = build(model_type, head, device="cpu").eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether `a` is `b`, or the part of it that belongs to one token, as a pooler reads it."""
-    a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
-    if a.shape[-1] != b.shape[-1] or a.shape[0] > b.shape[0]:
-        return False
-    return any(torch.equal(a, b[i : i + len(a)]) for i in range(len(b) - len(a) + 1))
-
-
-@pytest.mark.parametrize(("model_type", "head"), DENSE)
-def test_the_feeding_norm_is_the_one_whose_output_flows_in(model_type: str, head: str) -> None:
-    model = shaken(model_type, head)
-    inputs, outputs = run_with_record(model)
-    modules = dict(model.named_modules())
-    norms = {p: out for p, out in outputs.items() if "Norm" in type(modules[p]).__name__}
-    for path, layers in by_module(dissected(model)).items():
-        if path not in inputs or outputs_and_inputs(modules[path]) is None:
-            continue
-        sources = [norm for norm, out in norms.items() if same(inputs[path], out)]
-        expected = {f"{norm}.weight" for norm in sources} or {None}
-        found = {layer.norm.gain if layer.norm else None for layer in layers}
-        assert found == expected, path
-
-
-@pytest.mark.parametrize(("model_type", "head"), DENSE)
-def test_engines_are_the_layers_whose_output_an_activation_takes(
-    model_type: str, head: str
-) -> None:
-    model = shaken(model_type, head)
-    inputs, outputs = run_with_record(model)
-    modules = dict(model.named_modules())
-    weightless = {
-        p: modules[p]
-        for p in inputs
-        if not list(modules[p].parameters())
-        and not isinstance(modules[p], torch.nn.Dropout)
-        and canonical(type(modules[p]).__name__.removesuffix("Activation")) != "identity"
-    }
-    z = torch.linspace(-3, 3, 25, dtype=torch.float64)
-    for path, layers in by_module(dissected(model)).items():
-        if path not in outputs or outputs_and_inputs(modules[path]) is None:
-            continue
-        for layer in layers:
-            out = outputs[path][..., layer.start : layer.stop]
-            followers = [m for p, m in weightless.items() if torch.equal(inputs[p], out)]
-            if layer.activation is None:
-                assert layer.activation_reason
-                continue
-            assert layer.engine == bool(followers), layer.name
-            for follower in followers:
-                ours = activation(layer.activation)(z.numpy())
-                assert ours == pytest.approx(follower(z).numpy(), abs=1e-9), layer.name
-
-
-def test_the_activations_that_are_not_known_are_few_and_named() -> None:
-    unknown = {
-        (model_type, head, layer.name)
-        for model_type, head in DENSE
-        for layer in dissected(build(model_type, head)).layers
-        if layer.activation is None
-    }
-    assert unknown == {
-        ("roberta", "ForMaskedLM", "lm_head.dense.weight"),
-        ("roberta", "ForSequenceClassification", "classifier.dense.weight"),
-        ("distilbert", "ForSequenceClassification", "pre_classifier.weight"),
-    }
+    assert engines > 400
 
 
 def test_gemma_adds_one_to_its_gains_and_llama_does_not() -> None:
-    for model_type, offset in (("gemma", True), ("gemma2", True), ("llama", False)):
-        model = build(model_type, "Model", device="cpu")
-        norm = dict(model.named_modules())["norm"]
+    for name, offset in (
+        ("gemma", True),
+        ("gemma2", True),
+        ("gemma3_text", True),
+        ("llama", False),
+    ):
+        model = tiny_models.build(name, tiny_models.TINY[name].heads[-1], device="cpu")
+        norm = next(m for p, m in model.named_modules() if p.split(".")[-1] == "norm")
         with torch.no_grad():
             norm.weight.fill_(0.5)
             gain = float(norm(torch.ones(1, 64)).mean())
@@ -231,68 +155,32 @@ def test_gemma_adds_one_to_its_gains_and_llama_does_not() -> None:
         assert {n.gain_is_offset for n in norms} == {offset}
 
 
-@pytest.mark.parametrize("model_type", [t for t in FAMILIES if t != "vit"])
-@pytest.mark.parametrize("init", [0.02, 0.05])
-def test_the_initialisation_is_the_one_that_transformers_draws(
-    model_type: str, init: float
-) -> None:
-    head = "ForCausalLM" if model_type in CAUSAL else "Model"
-    check_draws(build_wide(model_type, head, init))
+def dissected(model: Any) -> Anatomy:
+    return dissect(tensors_of(model.state_dict()), model.config.to_dict())
 
 
-@pytest.mark.parametrize("head", ["Model", "ForImageClassification"])
-def test_vit_draws_its_positions_from_a_cut_normal_distribution(head: str) -> None:
-    model = build_wide("vit", head, 1.0)
-    check_draws(model)
-    families = {
-        layer.initialisation.family
-        for layer in dissected(model).layers
-        if layer.initialisation and layer.role is Role.EMBEDDING
-    }
-    assert families == {"truncated normal"}
+def test_a_batch_norm_behind_a_convolution_sets_mean_and_variance_of_what_the_relu_takes() -> None:
+    """Gain and bias of the norm against its output on data with the norm's own statistics."""
+    of = specimen("resnet", "Model")
+    (first,) = [ly for ly in of.anatomy.layers if ly.tensor.startswith("embedder.")]
+    assert first.following is not None and first.following.per_unit
+    modules = dict(of.model.named_modules())
+    convolution = modules[first.tensor.removesuffix(".weight")]
+    norm = modules[first.following.gain.removesuffix(".weight")]
+    torch.manual_seed(3)
+    with torch.no_grad():
+        out = convolution(torch.randn(8, 3, 32, 32))
+        norm.running_mean.copy_(out.mean((0, 2, 3)))
+        norm.running_var.copy_(out.var((0, 2, 3)))
+        z = norm(out)
+    assert z.mean((0, 2, 3)).numpy() == pytest.approx(norm.bias.detach().numpy(), abs=1e-5)
+    assert z.var((0, 2, 3)).numpy() == pytest.approx(norm.weight.detach().numpy() ** 2, rel=1e-3)
 
 
-def build_wide(model_type: str, head: str, init: float) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return build(model_type, head, device="cpu", initializer_range=init, vocab_size=2000)
-
-
-def check_draws(model: PreTrainedModel) -> None:
-    """Compares each layer's stated variance and shape with the real draw's."""
-    state = {name: value.double() for name, value in model.state_dict().items()}
-    anatomy = dissected(model)
-    assert anatomy.layers
-    for layer in anatomy.layers:
-        start = layer.initialisation
-        assert start is not None, (layer.name, layer.initialisation_reason)
-        values = state[layer.tensor]
-        if layer.group is not None:
-            values = values[layer.group]
-        axis = layer.out_axis - (layer.group is not None)
-        values = values.narrow(axis, layer.start, layer.stop - layer.start)
-        if layer.role is Role.EMBEDDING:
-            values = values[..., values.abs().amax(-1) > 0, :]
-        variance = float(values.square().mean())
-        tolerance = max(0.05, 5 * (2 / values.numel()) ** 0.5)
-        assert variance == pytest.approx(start.variance, rel=tolerance), layer.name
-        kurtosis = float(values.pow(4).mean()) / variance**2
-        cut = start.family == "truncated normal" and start.variance > 0.5
-        expected, spread = (2.36 if cut else 3.0), 8 * (24 / values.numel()) ** 0.5
-        assert kurtosis == pytest.approx(expected, abs=0.1 + spread), layer.name
-
-
-def test_conventions_are_the_defaults_of_the_configuration_classes() -> None:
-    for model_type, convention in CONVENTIONS.items():
-        config = configuration(model_type)
-        keys = ("hidden_activation", "hidden_act", "activation_function", "activation")
-        stated = next(getattr(config, key) for key in keys if getattr(config, key, None))
-        assert canonical(stated) == canonical(convention.activation), model_type
-        assert getattr(config, "tie_word_embeddings", False) == convention.tied, model_type
-        assert config.initializer_range == 0.02
-        sparse = {"model_type": model_type}
-        tensors = tensors_of(build(model_type, "Model").state_dict())
-        stated_engines, silent_engines = (
-            [(layer.name, layer.activation) for layer in dissect(tensors, c).layers if layer.engine]
-            for c in (config.to_dict(), sparse)
-        )
-        assert silent_engines == stated_engines
+def test_the_table_in_the_documentation_is_what_was_judged(pytestconfig: pytest.Config) -> None:
+    table = f"<!-- judged -->\n{anatomy_page.table()}\n<!-- /judged -->"
+    text = DOCS.read_text()
+    current = re.sub("<!-- judged -->.*<!-- /judged -->", lambda _: table, text, flags=re.DOTALL)
+    if pytestconfig.getoption("--update-goldens"):
+        DOCS.write_text(current)
+    assert current == DOCS.read_text()

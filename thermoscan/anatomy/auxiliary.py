@@ -19,6 +19,9 @@ _BUFFER_LEAVES = frozenset(
     )
 )
 
+#: Mamba's ``A_log``: channels by states, of which each entry decays on its own.
+_DECAY_LEAF = "A_log"
+
 NORM_REASON = "gain or bias of a normalisation"
 BIAS_REASON = "bias"
 BUFFER_REASON = "buffer: not trained"
@@ -26,6 +29,7 @@ INTEGER_REASON = "integers: indices, masks or counters"
 COMPLEX_REASON = "complex numbers"
 EMPTY_REASON = "no elements"
 VECTOR_REASON = "vector or scalar: not a matrix"
+DECAY_REASON = "decay rates of a state space: they act one by one, not as a matrix"
 
 
 def recorded(tensor: Tensor, place: Place, census: Census) -> Recorded | None:
@@ -41,6 +45,8 @@ def recorded(tensor: Tensor, place: Place, census: Census) -> Recorded | None:
         if place.kind.is_norm or _is_vector(census.shapes.get(f"{place.module}.weight")):
             return Recorded(tensor.name, Role.NORM, NORM_REASON)
         return Recorded(tensor.name, Role.BIAS, BIAS_REASON)
+    if place.kind.leaf == _DECAY_LEAF:
+        return Recorded(tensor.name, Role.VECTOR, DECAY_REASON)
     if _is_matrix(tensor, place, census):
         return None
     if _is_gain(tensor, place, census):

@@ -11,15 +11,24 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from thermoscan.anatomy.conventions import Draw, lookup
 from thermoscan.anatomy.draft import Draft
-from thermoscan.anatomy.families import TRUNCATED_AT, Family
+from thermoscan.anatomy.families import Family
 from thermoscan.anatomy.model import Role
-from thermoscan.anatomy.names import Place
 from thermoscan.anatomy.rules import ADAPTER_PREFIX
-from thermoscan.theory.initialisation import Initialisation, from_rule, normal, truncated_normal
+from thermoscan.theory.initialisation import (
+    Initialisation,
+    from_rule,
+    normal,
+    truncated_normal,
+    uniform,
+)
 
 #: What is known of a weight's start: the distribution, or None and the reason.
 Start = tuple[Initialisation | None, str | None]
+
+_LARGEST_SPREAD = 10.0
+_SMALLEST_SPREAD = 1e-30
 
 
 class Beginnings:
@@ -58,39 +67,27 @@ class Beginnings:
         if draft.place.kind.word.startswith(ADAPTER_PREFIX):
             return None, "an adapter's factors start by rules of their own"
         if self._family.model_type is not None:
-            return self._by_convention(draft.place)
+            return self._by_convention(draft)
         if not self._plain:
             return None, "no configuration, and the names are not those of a plain torch model"
         if draft.place.kind.bare and draft.recurrence is None:
             return None, "a parameter outside the modules of torch.nn has no default start"
         return self._by_rule("torch", "torch.nn's default, assumed", draft, fan_in, fan_out)
 
-    def _by_convention(self, place: Place) -> Start:
-        """The general rule of `transformers` with the exceptions of the family's convention."""
-        family = self._family
+    def _by_convention(self, draft: Draft) -> Start:
+        """The model type's general draw, or its own for this weight."""
+        kind = draft.place.kind
+        family = self._family.at(kind.words)
         if family.convention is None:
             return None, "how transformers starts this model type is not known here"
-        if family.std is None:
-            return None, "the configuration's initializer_range is not a usable number"
-        truncated = place.kind.word in family.convention.truncated_words
-        if place.kind.bare and not truncated and "experts" not in place.kind.words:
+        own: Draw | None = lookup(family.convention.draws, kind.suffixes)
+        if own is None and kind.bare and not kind.in_experts:
             return None, "a parameter that the model's own code starts"
-        residual = place.kind.word in family.convention.residual_words
-        key = (truncated, residual)
+        key = (kind, draft.tensor.shape)
         if key not in self._cache:
-            self._cache[key] = self._normal(family.std, truncated, residual)
+            draw = own or family.convention.draw
+            self._cache[key] = _drawn(draw, draft.tensor.shape, family)
         return self._cache[key]
-
-    def _normal(self, std: float, truncated: bool, residual: bool) -> Start:
-        source = f"transformers, initializer_range={std:g}"
-        if truncated:
-            return truncated_normal(std, TRUNCATED_AT / std, source), None
-        if residual:
-            layers = self._family.layers
-            if layers is None:
-                return None, "the configuration does not state the number of layers"
-            return normal(std / math.sqrt(2 * layers), f"{source}, divided by √(2·{layers})"), None
-        return normal(std, source), None
 
     def _by_rule(self, rule: str, source: str, draft: Draft, fan_in: int, fan_out: int) -> Start:
         if draft.role is Role.EMBEDDING:
@@ -106,3 +103,35 @@ class Beginnings:
         if key not in self._cache:
             self._cache[key] = replace(from_rule(rule, fan_in, fan_out), source=source), None
         return self._cache[key]
+
+
+def _drawn(draw: Draw, shape: tuple[int, ...], family: Family) -> Start:
+    """The distribution of a draw for a weight of this shape."""
+    if not draw.family:
+        return None, draw.reason
+    spread, told = draw.factor, [] if draw.factor == 1 else [f"{draw.factor:.4g}"]
+    for keys, power in draw.powers.items():
+        name, value = _factor(keys, shape, family)
+        if value is None:
+            return None, f"the configuration's {name} is not a usable number"
+        spread *= value**power
+        told.append(f"{name}={value:g}" if power == 1 else f"({name}={value:g})^{power:g}")
+    if not _SMALLEST_SPREAD < spread <= _LARGEST_SPREAD:
+        return None, "the configuration's numbers give no usable deviation"
+    source = f"transformers, {' · '.join(told)}"
+    if draw.family == "uniform":
+        return uniform(spread, source), None
+    if draw.family == "normal":
+        return normal(spread, source), None
+    cut = draw.cut if isinstance(draw.cut, float) else family.number(draw.cut)[1]
+    if cut is None or not 0.1 <= (cut := cut / spread if draw.absolute else cut) <= 1e9:
+        return None, f"the configuration's {draw.cut} is not a usable number"
+    return truncated_normal(spread, cut, source), None
+
+
+def _factor(keys: str, shape: tuple[int, ...], family: Family) -> tuple[str, float | None]:
+    """A factor of a spread: a fan of the weight as torch counts it, or a configured number."""
+    receptive = math.prod(shape[2:])
+    fans = {"fan_in": shape[1] * receptive, "fan_out": shape[0] * receptive}
+    fans["fan_in+fan_out"] = sum(fans.values())
+    return (keys, float(fans[keys])) if keys in fans else family.number(keys)

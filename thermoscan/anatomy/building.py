@@ -43,10 +43,12 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
     receptive = math.prod(tensor.shape[2:]) if draft.role is Role.CONVOLUTION else 1
     start, reason = known.beginnings.of(draft, fan_in, outputs * receptive)
     bias = _bias(draft, outputs, known.census)
-    norm = known.norms.feeding(draft.place, draft.role, inputs)
+    features = tensor.shape[1 - axis] if draft.role is Role.CONVOLUTION else inputs
+    norm = known.norms.feeding(draft.place, draft.role, features)
     index = draft.recurrence.layer if draft.recurrence else None
     depth = draft.place.depth if draft.place.depth is not None else index
     several = len(divided.parts) > 1
+    following = None if several else known.firings.following(draft.place, outputs)
     fired = [_firing(draft, part, several, known) for part in divided.parts]
     slots = [BiasSlice(bias, p.start, p.stop) if bias else None for p in divided.parts]
     built = []
@@ -70,6 +72,7 @@ def layers_of(draft: Draft, divided: Slices, known: Knowledge) -> list[Layer]:
                     engine=firing.engine,
                     joins=_joins(draft, part),
                     norm=norm,
+                    following=following,
                     bias=slot,
                     initialisation=start,
                     initialisation_reason=reason,

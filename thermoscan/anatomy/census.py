@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from thermoscan.anatomy.names import Kind, Place, joined, place_of
-from thermoscan.anatomy.rules import CONV1D_WORDS
+from thermoscan.anatomy.rules import CONV1D_WORDS, Rule
 from thermoscan.checkpoint import Tensor
 
 Shape = tuple[int, ...]
@@ -47,10 +47,20 @@ class Census:
         return name if name in self.shapes and name != place.name else None
 
 
-def take(tensors: Sequence[Tensor], renamed: Mapping[str, str]) -> Census:
-    """Builds the index; `renamed` has the names to read instead of stored ones that say less."""
+def take(
+    tensors: Sequence[Tensor],
+    renamed: Mapping[str, str],
+    own_rules: Mapping[str, Rule] | None = None,
+) -> Census:
+    """Builds the index.
+
+    Args:
+        tensors: Every stored tensor.
+        renamed: Names to read instead of stored ones that say less.
+        own_rules: What words mean in this model type alone.
+    """
     kinds: dict[str, Kind] = {}
-    places = {t.name: place_of(renamed.get(t.name, t.name), kinds) for t in tensors}
+    places = {t.name: place_of(renamed.get(t.name, t.name), kinds, own_rules) for t in tensors}
     shapes = {t.name: t.shape for t in tensors}
     takers: Counter[int] = Counter()
     last_index: dict[str, int] = {}

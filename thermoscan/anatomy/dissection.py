@@ -16,6 +16,7 @@ from thermoscan.anatomy.auxiliary import recorded
 from thermoscan.anatomy.beginnings import Beginnings
 from thermoscan.anatomy.building import Knowledge, layers_of
 from thermoscan.anatomy.census import Census, take
+from thermoscan.anatomy.conventions import Convention
 from thermoscan.anatomy.draft import Draft
 from thermoscan.anatomy.families import family_of
 from thermoscan.anatomy.firing import Firings
@@ -29,7 +30,7 @@ from thermoscan.anatomy.recurrent import recurrence_of
 from thermoscan.anatomy.roles import role_of
 from thermoscan.anatomy.rules import is_embedding_word
 from thermoscan.anatomy.slicing import slices_of
-from thermoscan.anatomy.tying import tied_heads
+from thermoscan.anatomy.tying import tied_tables
 from thermoscan.checkpoint import Tensor
 from thermoscan.errors import LimitError
 from thermoscan.theory.activations import activation as activation_called
@@ -95,19 +96,22 @@ def dissect(
     """
     aliases, assumptions = aliases or {}, assumptions or Assumptions()
     family = family_of(config)
-    census = take(tensors, _telling_names(aliases))
+    convention = family.convention or Convention()
+    census = take(tensors, _telling_names(aliases), convention.words)
     drafts, aside, left_out = _sort_out(tensors, census, packed(tensors, family.quantised_by))
-    tied = tied_heads(drafts, family)
+    tied = tied_tables(drafts, family)
     drafts = [draft for draft in in_model_order(drafts) if draft.tensor.name not in tied]
-    attention = [draft.place for draft in drafts if draft.role in _ATTENTION]
+    places = [draft.place for draft in drafts]
     known = Knowledge(
         census=census,
         family=family,
-        norms=Norms(
-            census, attention, family.convention is not None and family.convention.offset_gain
+        norms=Norms(census, places, convention.flows, convention.offset_gain),
+        firings=Firings(census, family, assumptions.activation),
+        beginnings=Beginnings(
+            family,
+            assumptions.initialisation,
+            plain=not any(draft.role in _ATTENTION for draft in drafts),
         ),
-        firings=Firings(family, assumptions.activation),
-        beginnings=Beginnings(family, assumptions.initialisation, plain=not attention),
     )
     layers = _build(drafts, known)
     named = {alias: name for alias, name in aliases.items() if alias not in census.shapes}

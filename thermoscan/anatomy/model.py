@@ -61,6 +61,23 @@ class FeedingNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowingNorm:
+    """The normalisation between a layer's output and its activation.
+
+    Attributes:
+        gain: Name of the stored gain vector.
+        bias: Name of the stored bias vector, None for a norm without one (bias 0).
+        per_unit: True where every unit is brought to zero mean and unit variance over the data
+            (batch norm), so that the pre-activation's mean is the bias and its deviation the gain.
+            False where that is done over the units of each example (layer norm).
+    """
+
+    gain: str
+    bias: str | None
+    per_unit: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BiasSlice:
     """The part ``[start:stop]`` of a stored bias vector that belongs to one layer."""
 
@@ -97,6 +114,7 @@ class Layer:
         joins: Name of the layer to whose pre-activation this one adds (a recurrent hidden matrix
             adds to the input matrix); None where it stands alone.
         norm: The norm that feeds it; None where none does.
+        following: The norm between its output and its activation; None where none is known.
         bias: Its bias; None where it has none.
         initialisation: How its entries were drawn; None where it is not known.
         initialisation_reason: Why `initialisation` is None; None otherwise.
@@ -117,6 +135,7 @@ class Layer:
     engine: bool = False
     joins: str | None = None
     norm: FeedingNorm | None = None
+    following: FollowingNorm | None = None
     bias: BiasSlice | None = None
     initialisation: Initialisation | None = None
     initialisation_reason: str | None = None

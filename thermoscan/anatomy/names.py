@@ -8,10 +8,19 @@ blocks is read once for each kind of tensor and not once for each tensor.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from thermoscan.anatomy.rules import Rule, feeds_forward, is_fixed_basis, is_norm_word, rule_of
+from thermoscan.anatomy.conventions import lookup, suffixes
+from thermoscan.anatomy.rules import (
+    Rule,
+    feeds_forward,
+    in_experts,
+    is_fixed_basis,
+    is_norm_word,
+    rule_of,
+)
 
 _PARAMETERS = frozenset({"weight", "bias", "kernel", "gamma", "beta"})
 _INDEX = re.compile(r"(?:^|(?<=\.))[0-9]{1,9}(?=\.|\Z)")
@@ -26,6 +35,7 @@ class Kind:
         leaf: The last part of the name.
         bare: True where the last part is a name of its own instead of ``weight`` or ``bias``.
         words: The parts of the module's path in lower case, without indices.
+        suffixes: Its last words joined, the longest first: what tables know it by.
         numbered: True where the module's last part is an index, as in a sequential container.
         word: The last of the words: what the module calls this weight; "" where there is none.
         rule: What the words mean as the path of a weight, None where they mean nothing.
@@ -39,6 +49,7 @@ class Kind:
     leaf: str
     bare: bool
     words: tuple[str, ...]
+    suffixes: tuple[str, ...]
     numbered: bool
     word: str
     rule: Rule | None
@@ -83,6 +94,20 @@ class Place(NamedTuple):
         return "" if self.depth is None else joined(self.blocks, str(self.depth))
 
     @property
+    def levels(self) -> int:
+        """How many indices the module's path holds."""
+        return sum(1 for _ in _INDEX.finditer(self.module))
+
+    def container(self, level: int) -> tuple[str, int]:
+        """The path up to the index number `level` in the module's path, and that index."""
+        if level == 0 and self.depth is not None:
+            return self.blocks, self.depth
+        for count, match in enumerate(_INDEX.finditer(self.module)):
+            if count == level:
+                return self.module[: max(0, match.start() - 1)], int(match.group())
+        raise IndexError("no such index")
+
+    @property
     def suffix(self) -> str:
         """What follows the module's path in the name: ``.weight``, ``_weight`` or nothing."""
         return self.name[len(self.module) :]
@@ -101,8 +126,15 @@ def joined(first: str, second: str) -> str:
     return f"{first}.{second}" if first else second
 
 
-def place_of(name: str, kinds: dict[str, Kind]) -> Place:
-    """Takes a tensor's name apart; `kinds` remembers the kinds of names seen so far.
+def place_of(
+    name: str, kinds: dict[str, Kind], own_rules: Mapping[str, Rule] | None = None
+) -> Place:
+    """Takes a tensor's name apart.
+
+    Args:
+        name: Of the tensor.
+        kinds: Remembers the kinds of names seen so far.
+        own_rules: What words mean in this model type alone.
 
     >>> place = place_of("bert.encoder.layer.3.attention.self.query.weight", {})
     >>> place.kind.words, place.depth, place.block
@@ -114,7 +146,7 @@ def place_of(name: str, kinds: dict[str, Kind]) -> Place:
         key = _INDEX.sub(_MARK, key)
     kind = kinds.get(key)
     if kind is None:
-        kind = kinds[key] = _kind(key)
+        kind = kinds[key] = _kind(key, own_rules or {})
     module = name[: -len(kind.leaf) - 1] if not kind.bare else name
     if kind.bare:
         module = module.removesuffix("_weight").removesuffix("_bias")
@@ -123,7 +155,7 @@ def place_of(name: str, kinds: dict[str, Kind]) -> Place:
     return Place(name, module, kind, name[: max(0, first.start() - 1)], int(first.group()))
 
 
-def _kind(key: str) -> Kind:
+def _kind(key: str, own_rules: Mapping[str, Rule]) -> Kind:
     """Builds the kind of the names that have this form; indices are `_MARK`."""
     module, _, leaf = key.rpartition(".")
     bare = leaf not in _PARAMETERS or not module
@@ -132,16 +164,18 @@ def _kind(key: str) -> Kind:
     parts = module.split(".")
     words = tuple(part.lower() for part in parts if part != _MARK)
     word = words[-1] if words else ""
+    keys = suffixes(words)
     return Kind(
         leaf=leaf,
         bare=bare,
         words=words,
+        suffixes=keys,
         numbered=parts[-1] == _MARK,
         word=word,
-        rule=rule_of(words),
+        rule=lookup(own_rules, keys) or rule_of(words),
         is_norm=is_norm_word(word),
         is_bias=leaf in ("bias", "beta") or leaf.startswith("bias_") or leaf.endswith("_bias"),
         is_fixed=is_fixed_basis(words),
-        in_experts="experts" in words,
+        in_experts=in_experts(words),
         in_feed_forward=feeds_forward(words),
     )

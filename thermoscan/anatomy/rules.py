@@ -32,7 +32,7 @@ class Rule:
 
 
 _QKV = (Role.QUERY, Role.KEY, Role.VALUE)
-_FUSED = Rule(Role.QUERY_KEY_VALUE, _QKV)
+FUSED = Rule(Role.QUERY_KEY_VALUE, _QKV)
 _INTERLEAVED = Rule(Role.QUERY_KEY_VALUE)
 
 
@@ -54,17 +54,18 @@ _ANYWHERE: dict[str, Rule] = {
         Role.EMBEDDING,
         "wte wpe embed_tokens embed_positions embed_in tok_embeddings word_embeddings "
         "position_embeddings token_type_embeddings relative_attention_bias "
-        "relative_position_bias_table pos_embed queries query_tokens shared codebook",
+        "relative_position_bias_table pos_embed queries query_tokens shared codebook "
+        "token_embedding position_embedding rel_embeddings",
     ),
     **_each(Role.QUERY, "q_proj q_lin to_q query_proj q_a_proj q_b_proj"),
     **_each(Role.KEY, "k_proj k_lin to_k key_proj"),
     **_each(Role.VALUE, "v_proj v_lin to_v value_proj"),
     **_each(Role.ATTENTION_OUTPUT, "o_proj out_lin to_out"),
-    "c_attn": _FUSED,
-    "qkv": _FUSED,
-    "qkv_proj": _FUSED,
-    "to_qkv": _FUSED,
-    "w_pack": _FUSED,
+    "c_attn": FUSED,
+    "qkv": FUSED,
+    "qkv_proj": FUSED,
+    "to_qkv": FUSED,
+    "w_pack": FUSED,
     "query_key_value": _INTERLEAVED,
     "kv_b_proj": _INTERLEAVED,
     "kv_a_proj_with_mqa": _INTERLEAVED,
@@ -73,7 +74,7 @@ _ANYWHERE: dict[str, Rule] = {
     **_each(Role.DOWN, "down_proj dense_4h_to_h output.dense"),
     "gate_up_proj": Rule(Role.UP, (Role.GATE, Role.UP)),
     **_pairs("fc1 fc2", "fc_in fc_out", "lin1 lin2", "linear1 linear2", "w_in w_out", "wi wo"),
-    **_pairs("up down"),
+    **_pairs("up down", "intermediate_dense output_dense", "pwconv1 pwconv2", "ffn ffn_output"),
     **_each(Role.ROUTER, "router shared_expert_gate"),
     **_each(
         Role.HEAD,
@@ -88,16 +89,20 @@ _ATTENTION: dict[str, Rule] = {
     **_each(Role.KEY, "key k wk w_k"),
     **_each(Role.VALUE, "value v wv w_v"),
     **_each(Role.ATTENTION_OUTPUT, "output.dense output dense proj out out_proj c_proj o wo w_o"),
-    "wqkv": _FUSED,
-    "in_proj": _FUSED,
+    "wqkv": FUSED,
+    "in_proj": FUSED,
 }
 
 _FEED_FORWARD: dict[str, Rule] = {
     "c_proj": Rule(Role.DOWN),
     "gate": Rule(Role.ROUTER),
+    "densereludense.wo": Rule(Role.DOWN),
     "w1": Rule(Role.UP, partner="w2"),
     "w2": Rule(Role.DOWN, partner="w1"),
     "w3": Rule(Role.UP, partner="w2"),
+    "input_linear": Rule(Role.UP, (Role.GATE, Role.UP)),
+    "output_linear": Rule(Role.DOWN),
+    "router.layer": Rule(Role.ROUTER),
 }
 
 _NORM_WORDS = frozenset({"ln", "bn", "gn"})
@@ -126,6 +131,15 @@ CONV1D_WORDS = frozenset({"c_attn", "c_proj", "c_fc", "q_attn"})
 
 #: Low-rank factors of an adapter, which start by rules of their own.
 ADAPTER_PREFIX = "lora_"
+
+
+#: Stacked experts that are not under a word of `experts` (GraniteMoE).
+_STACKS = frozenset({("block_sparse_moe", "input_linear"), ("block_sparse_moe", "output_linear")})
+
+
+def in_experts(words: tuple[str, ...]) -> bool:
+    """Says whether the path runs through experts, or leads to a stack of them."""
+    return "experts" in words or words[-2:] in _STACKS
 
 
 def attends(words: tuple[str, ...]) -> bool:

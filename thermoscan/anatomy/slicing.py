@@ -17,8 +17,6 @@ from thermoscan.anatomy.model import Role
 from thermoscan.anatomy.recurrent import Gate
 from thermoscan.anatomy.rules import CONV1D_WORDS
 
-#: Model types whose fused tensors alternate their parts, row by row or head by head.
-_ALTERNATING = frozenset({"gpt_bigcode", "gpt_oss"})
 _LABELS = {
     Role.QUERY: "query",
     Role.KEY: "key",
@@ -93,7 +91,7 @@ def _gates(draft: Draft, gates: Sequence[Gate]) -> tuple[Part, ...]:
 
 def _sizes(outputs: int, inputs: int, fused: tuple[Role, ...], family: Family) -> list[int]:
     """The sizes of the fused parts, empty where they are not known."""
-    if not fused or family.model_type in _ALTERNATING:
+    if not fused or (family.convention and family.convention.alternating):
         return []
     if len(fused) == 2:
         return [outputs // 2] * 2 if outputs % 2 == 0 else []

@@ -1,5 +1,7 @@
 """Layers that stand out among their peers: those of the same role in the same model.
 
+The peers of an expert are the same matrices of the other experts of its mixture.
+
 Two figures are compared, each on a logarithmic scale: the reduced temperature as ln τ, and the
 order J = ½ ln(T/Θ). The centre is the median and the spread the median absolute deviation, so
 that the outliers do not hide themselves.
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
-from thermoscan.anatomy.model import Role
+from thermoscan.anatomy.mixtures import mixtures
 from thermoscan.findings.kinds import WARNING, Kind, Sighting, figure
 from thermoscan.findings.values import varies
 
@@ -31,6 +33,8 @@ FACTOR = 4.0
 """Ratio of temperatures, twice the scale of weights, below which a difference is of no matter."""
 
 _NORMAL_MAD = 1.4826
+_ROLE = "layers of its role"
+_EXPERTS = "experts of its mixture"
 
 HOT = Kind(
     "hot",
@@ -105,7 +109,7 @@ def outliers(values: Sequence[float], errors: Sequence[float], least: float) -> 
 
 def hot_and_cold(measurement: Measurement) -> Iterator[Sighting]:
     """Finds layers whose reduced temperature is far from that of their peers."""
-    for peers in _by_role(measurement):
+    for kin, peers in _groups(measurement):
         logarithms = [math.log(state.reduced_temperature) for _, state in peers]
         errors = [state.temperature_error / state.temperature for _, state in peers]
         for outlier in outliers(logarithms, errors, math.log(FACTOR)):
@@ -118,7 +122,7 @@ def hot_and_cold(measurement: Measurement) -> Iterator[Sighting]:
                 layer.layer.name,
                 f"τ is {figure(state.reduced_temperature)}, {figure(ratio)} times "
                 f"{'above' if hot else 'below'} the median {figure(usual)} of the {len(peers)} "
-                "layers of its role",
+                f"{kin}",
                 extent=abs(outlier.offset),
                 evidence={
                     "reduced_temperature": state.reduced_temperature,
@@ -131,7 +135,7 @@ def hot_and_cold(measurement: Measurement) -> Iterator[Sighting]:
 
 def order_outliers(measurement: Measurement) -> Iterator[Sighting]:
     """Finds layers whose order is far above that of their peers."""
-    for group in _by_role(measurement):
+    for kin, group in _groups(measurement):
         peers = [
             (layer, state.order, _order_error(layer, state))
             for layer, state in group
@@ -146,7 +150,7 @@ def order_outliers(measurement: Measurement) -> Iterator[Sighting]:
                 ORDER_OUTLIER,
                 layer.layer.name,
                 f"J is {order:.2f} nats, against a median of {outlier.median:.2f} in the "
-                f"{len(peers)} layers of its role",
+                f"{len(peers)} {kin}",
                 extent=outlier.offset,
                 evidence={
                     "order": order,
@@ -158,13 +162,23 @@ def order_outliers(measurement: Measurement) -> Iterator[Sighting]:
             )
 
 
-def _by_role(measurement: Measurement) -> list[list[tuple[LayerMeasurement, LayerState]]]:
-    """The layers that have a temperature, by role."""
-    groups: dict[Role, list[tuple[LayerMeasurement, LayerState]]] = {}
+def _groups(
+    measurement: Measurement,
+) -> list[tuple[str, list[tuple[LayerMeasurement, LayerState]]]]:
+    """The layers that have a temperature, each with its peers, and what these are called."""
+    experts = {
+        layer.name: mixture
+        for mixture, layers in mixtures(each.layer for each in measurement.layers).items()
+        for layer in layers
+        if len(layers) >= FEWEST
+    }
+    groups: dict[tuple[str, str], list[tuple[LayerMeasurement, LayerState]]] = {}
     for each in measurement.layers:
         if each.state is not None and each.state.temperature > 0 and varies(each.tally):
-            groups.setdefault(each.layer.role, []).append((each, each.state))
-    return list(groups.values())
+            mixture = experts.get(each.layer.name)
+            key = (_EXPERTS, mixture) if mixture else (_ROLE, each.layer.role.value)
+            groups.setdefault(key, []).append((each, each.state))
+    return [(kin, members) for (kin, _), members in groups.items()]
 
 
 def _order_error(layer: LayerMeasurement, state: LayerState) -> float:

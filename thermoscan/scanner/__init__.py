@@ -40,11 +40,17 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
         OptionError: An option makes no sense.
     """
     options = options or ScanOptions()
-    progress = progress or _silent
     opened = OpenOptions(revision=options.revision, limits=options.limits)
     with adapter_for(source).open(source, opened) as checkpoint:
-        measurement = measure(checkpoint, options, progress)
-        return _card(measurement, options)
+        return survey(checkpoint, options, progress or _silent)[1]
+
+
+def survey(
+    checkpoint: Checkpoint, options: ScanOptions, progress: Progress
+) -> tuple[Measurement, Card]:
+    """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
+    measurement = measure(checkpoint, options, progress)
+    return measurement, _card(measurement, options)
 
 
 def compare(

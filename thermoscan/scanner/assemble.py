@@ -5,7 +5,6 @@ Every number that cannot be given becomes None with its reason. Nothing is measu
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -29,6 +28,8 @@ from thermoscan.card import (
     OtherFile,
     Summary,
 )
+from thermoscan.reasons import Reasons
+from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
 from thermoscan.scanner.stages import NOT_AN_ENGINE
 from thermoscan.theory.engine import carnot_bound, network
@@ -49,28 +50,20 @@ NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
 NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
 NO_LAYER = "no layer was analysed"
 NO_SUM = "no layer but embeddings was analysed, whose inputs are one-hot"
-OVERFLOW = "out of the range of floating-point numbers"
 
 _ESTIMATED = (
     "Work efficiency is estimated from the weights: pre-activations are taken as normal, with the "
     "gain and bias of the norm that feeds the layer, or unit-energy inputs where none does. It was "
     "not measured on data."
 )
+_NORMALISED = (
+    "Where a norm stands between a layer and its activation, the pre-activation has the mean and "
+    "variance that the norm's own bias and gain give it."
+)
 _UPPER_BITS = (
     "Bits per parameter of 32- and 64-bit floats are an upper bound: the leading 16 bits are "
     "measured, the others count in full unless they are all zero."
 )
-
-
-class _Reasons(dict[str, str]):
-    """Reasons for missing values, gathered while the values are looked at."""
-
-    def value(self, name: str, value: float | None, reason: str) -> float | None:
-        """Returns a finite `value`; else None, for which `reason` (or overflow) is kept."""
-        if value is not None and math.isfinite(value):
-            return value
-        self[name] = reason if value is None else OVERFLOW
-        return None
 
 
 def card_of(
@@ -91,7 +84,7 @@ def card_of(
         model=_model(measurement, sha256),
         summary=_summary(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
-        experts=(),
+        experts=expert_spreads(measurement.layers),
         probe=None,
         comparison=measurement.comparison,
         findings=tuple(findings),
@@ -113,13 +106,15 @@ def card_of(
 def _assumptions(measurement: Measurement) -> Iterable[str]:
     if any(each.stage for each in measurement.layers):
         yield _ESTIMATED
+    if any(each.stage and each.layer.following for each in measurement.layers):
+        yield _NORMALISED
     if any(each.tensor.dtype.itemsize >= 4 for each in measurement.layers):
         yield _UPPER_BITS
 
 
 def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:
     checkpoint, anatomy = measurement.checkpoint, measurement.anatomy
-    reasons = _Reasons()
+    reasons = Reasons()
     if checkpoint.source.revision is None:
         reasons["revision"] = "not from a hub repository"
     if anatomy.architecture is None:
@@ -158,7 +153,7 @@ def _digest(
 
 def _summary(measurement: Measurement) -> Summary:
     layers = measurement.layers
-    reasons = _Reasons()
+    reasons = Reasons()
     state = network_state([each.state for each in layers if each.state])
     summing = network_state(
         [each.state for each in layers if each.state and each.layer.role is not Role.EMBEDDING]
@@ -238,7 +233,7 @@ def _no_stage(layers: Sequence[LayerMeasurement]) -> str:
 
 def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     layer, tally, state = found.layer, found.tally, found.state
-    reasons = _Reasons(probe=NOT_PROBED)
+    reasons = Reasons(probe=NOT_PROBED)
     if found.change is None:
         reasons["change"] = NO_BASE
     no_entropy = tally.entropy_reason or NO_DEGREES
@@ -313,7 +308,7 @@ def _no_transition(found: LayerMeasurement, no_entropy: str) -> str:
 def _engine(found: LayerMeasurement) -> Engine | None:
     if not found.layer.engine:
         return None
-    reasons = _Reasons()
+    reasons = Reasons()
     stage, reason = found.stage, found.stage_reason or ""
     if found.layer.activation is None:
         reasons["activation"] = found.layer.activation_reason or reason

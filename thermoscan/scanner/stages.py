@@ -3,7 +3,7 @@
 A unit's pre-activation is taken as normal: its variance is ``Σ_i (w_ji γ_i)²`` and its mean ``Σ_i
 w_ji β_i + b_j``, with the gain γ and bias β of the norm that feeds the layer, or unit-energy inputs
 of zero mean where none does. A recurrent hidden matrix adds to the pre-activation of its input
-matrix.
+matrix. Where a norm stands between a layer and its activation, it sets mean and variance itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermoscan.anatomy.model import Layer
+from thermoscan.anatomy.model import FollowingNorm, Layer
 from thermoscan.scanner.vectors import Vectors
 from thermoscan.tally.record import Units
 from thermoscan.theory.activations import activation
@@ -21,7 +21,9 @@ from thermoscan.theory.entropy import FloatArray
 
 NOT_AN_ENGINE = "no activation follows it"
 JOINED = "counted in the stage of the matrix whose pre-activation it adds to"
-BIAS_UNREAD = "its bias does not fit its shape, or holds values that are not finite"
+BIAS_UNREAD = (
+    "its bias, or the norm behind it, does not fit its shape or holds values that are not finite"
+)
 NOT_FINITE = "its weights give no finite pre-activation"
 
 
@@ -38,7 +40,7 @@ class PreActivation:
 
 
 def pre_activation(layer: Layer, units: Units, vectors: Vectors) -> PreActivation | None:
-    """Returns a layer's own pre-activation; None where its bias cannot be used."""
+    """Returns a layer's own pre-activation; None where its bias or norm cannot be used."""
     mean = np.zeros(units.energy.size) if units.shifted is None else units.shifted
     variance = units.energy if units.gained is None else units.gained
     if layer.bias is not None:
@@ -50,7 +52,24 @@ def pre_activation(layer: Layer, units: Units, vectors: Vectors) -> PreActivatio
         ):
             return None
         mean = mean + bias[layer.bias.start : layer.bias.stop]
-    return PreActivation(mean, variance)
+    at = PreActivation(mean, variance)
+    return at if layer.following is None else _normalised(at, layer.following, vectors)
+
+
+def _normalised(at: PreActivation, norm: FollowingNorm, vectors: Vectors) -> PreActivation | None:
+    """What a norm behind a layer makes of its output; None where the norm cannot be used."""
+    gain = vectors.values(norm.gain)
+    shift = vectors.values(norm.bias) if norm.bias else np.zeros(at.mean.size)
+    if gain is None or shift is None or not gain.size == shift.size == at.mean.size:
+        return None
+    if norm.per_unit:
+        return PreActivation(shift, np.square(gain))
+    centred = at.mean - np.mean(at.mean)
+    energy = float(np.mean(at.variance + np.square(centred)))
+    if not energy > 0:
+        return None
+    scale = gain / np.sqrt(energy)
+    return PreActivation(shift + scale * centred, np.square(scale) * at.variance)
 
 
 def estimate(name: str, at: PreActivation) -> Stage | None:

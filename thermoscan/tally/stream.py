@@ -159,6 +159,12 @@ class Assembly:
             self._parts[index] = merged
 
 
+def digest_of(content: memoryview) -> str:
+    """Returns the digest that a stored tensor of these bytes, in memory order, would have."""
+    blocks = range(0, max(len(content), 1), JOB_BYTES)
+    return _combine([xxhash.xxh3_128_digest(content[at : at + JOB_BYTES]) for at in blocks])
+
+
 def _combine(digests: list[bytes]) -> str:
     if len(digests) == 1:
         return digests[0].hex()
