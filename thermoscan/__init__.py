@@ -11,6 +11,7 @@ Architecture, which is also the order of the work::
 `checkpoint`         what an adapter gives: tensors that say where their bytes are
 `anatomy`            what each tensor is, from names, shapes and the configuration
 `tally`              the one pass: histograms, moments, unit energies, digests (compiled kernels)
+`alignment`          names that two checkpoints have in common
 `theory`             pure functions: entropy, temperature, order, transitions, the heat engine
 `findings`           what a person should know
 `scanner`            the road itself, and the card it ends in

@@ -10,6 +10,7 @@
     torch_format          torch zip and legacy files (torch_zip, torch_legacy), whose pickle is read
                           by torch_pickle with the allow-list of torch_globals and never executed;
                           torch_state finds the weights in it, torch_layout their bytes
+    lora_config, lora     an adapter applied to its base while it is read
     hub_names, hub_errors names of repositories; every foreign error mapped at one boundary
 
 To run a model (`thermoscan.probe`)::

@@ -220,6 +220,13 @@ def test_a_merged_low_rank_change_gives_its_rank(
     assert layer(pair(tmp_path, base, model), "h.weight")[1].rank == rank
 
 
+def test_a_change_of_low_rank_leaves_the_base_however_large_it_is(tmp_path: Path) -> None:
+    base = {"h.weight": random(320, 256)}
+    change = 50 * random(320, 4, seed=1) @ random(4, 256, seed=2, scale=1.0)
+    _, found = layer(pair(tmp_path, base, {"h.weight": base["h.weight"] + change}), "h.weight")
+    assert (found.status, found.rank) == ("changed", 4)
+
+
 def test_a_full_change_has_no_low_rank(tmp_path: Path) -> None:
     base = layers()
     model = {name: value + random(256, 300, seed=3, scale=1e-3) for name, value in base.items()}

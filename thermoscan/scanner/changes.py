@@ -193,9 +193,12 @@ def _status(found: LayerMeasurement, before: Before, pairs: Pairs | None) -> str
 
 
 def _is_lost(pairs: Pairs) -> bool:
-    """Says whether nothing of the base is left: its entries and the layer's are independent."""
+    """Says whether nothing of the base is left: its entries and the layer's are independent.
+
+    A change of low rank leaves all of the base beneath it, however large it is.
+    """
     n = float(pairs.sums[PairColumn.COUNT])
-    if pairs.correlation is None or n < FEWEST:
+    if pairs.correlation is None or n < FEWEST or pairs.rank is not None:
         return False
     return abs(pairs.correlation) <= CORRELATED + CORRELATION_ERRORS / math.sqrt(n)
 
