@@ -54,7 +54,7 @@ rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 	$(@D)/bin/pip install --quiet '$(notdir $(@D))==$(@F)' torch --constraint constraints.txt
 	@touch $@
 
-studies: .venv/dev .venv/checkpoints  ## Runs the studies, writes docs/studies (STUDY=name for one)
+studies: .venv/dev .venv/checkpoints .venv-rivals/weightwatcher/0.7.7  ## Runs the studies, writes docs/studies (STUDY=name for one)
 	$(BIN)/python -m studies $(STUDY)
 
 schema: .venv/dev  ## Regenerates the JSON schema of the card

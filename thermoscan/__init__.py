@@ -11,9 +11,11 @@ Architecture, which is also the order of the work::
 `checkpoint`         what an adapter gives: tensors that say where their bytes are
 `anatomy`            what each tensor is, from names, shapes and the configuration
 `tally`              the one pass: histograms, moments, unit energies, digests (compiled kernels)
+`alignment`          names that two checkpoints have in common
 `theory`             pure functions: entropy, temperature, order, transitions, the heat engine
 `findings`           what a person should know
 `scanner`            the road itself, and the card it ends in
+`probe`              the same model run on data, and what that measures of its layers (needs torch)
 `card`, `card_io`    the published record and its JSON
 `cli`                the command line, which alone composes the core with adapters and reporters
 ===================  ============================================================================
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
     from thermoscan.card import Card
     from thermoscan.errors import ThermoscanError
     from thermoscan.options import ScanOptions
-    from thermoscan.scanner import scan
+    from thermoscan.scanner import compare, scan
 
-__all__ = ["Card", "ScanOptions", "ThermoscanError", "__version__", "scan"]
+__all__ = ["Card", "ScanOptions", "ThermoscanError", "__version__", "compare", "scan"]
 
 _HOMES = {
     "Card": "thermoscan.card",
     "ScanOptions": "thermoscan.options",
     "ThermoscanError": "thermoscan.errors",
+    "compare": "thermoscan.scanner",
     "scan": "thermoscan.scanner",
 }
 

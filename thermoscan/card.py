@@ -137,8 +137,10 @@ class LayerChange:
     """What became of one layer since the base checkpoint (theory section 3, Type II).
 
     Attributes:
-        status: ``"same"`` (the same numbers), ``"changed"``, ``"re-initialised"`` (nothing of the
-            base is left in it), ``"resized"`` or ``"added"``.
+        status: ``"same"`` (the same numbers), ``"rounded"`` (the same but for rounding to a
+            narrower type), ``"changed"``, ``"re-initialised"`` (nothing of the base is left, and it
+            is like a fresh start), ``"replaced"`` (nothing of the base is left, and it is not),
+            ``"resized"`` or ``"added"``.
         energy_change: ``½ Δ<w²>`` per parameter, squared weight units.
         energy_error: Its standard error; that of a paired difference where entries correspond.
         entropy_change: ``Δs``, nats per parameter.
@@ -146,7 +148,7 @@ class LayerChange:
         distance: ``|w₁ - w₀| / |w₀|``.
         cosine: Of the angle between both states of the weights.
         kept: ``<w₁, w₀> / <w₀, w₀>``: the share of the base that is still in the weights.
-        rank: Rank of the change, where it is low.
+        rank: Rank of the change beyond what rounding explains, where it is low.
     """
 
     status: str

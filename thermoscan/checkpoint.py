@@ -8,8 +8,9 @@ It never builds an array.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -148,10 +149,14 @@ class OpenOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        base: What a source that only changes another checkpoint (a LoRA adapter) is applied to;
+            None where there is none, so that such a source is refused. It stays open as long as
+            what is made of it.
         limits: Bounds beyond which a checkpoint is refused.
     """
 
     revision: str | None = None
+    base: Checkpoint | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -168,5 +173,25 @@ class Adapter(Protocol):
         Raises:
             SourceError: There is nothing to scan at this name.
             CheckpointError: There is a checkpoint, and it cannot be trusted.
+        """
+        ...
+
+    def beside(
+        self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
+    ) -> Path:
+        """Makes small files that lie beside the weights available, such as a vocabulary.
+
+        Args:
+            source: The name that was opened.
+            checkpoint: What `open` returned for it; a hub's files are those of its commit.
+            names: Names of files; those that are not there are left out.
+            most_bytes: The longest file to accept.
+
+        Returns:
+            A folder that holds them, perhaps among others.
+
+        Raises:
+            SourceError: One of them cannot be had.
+            CheckpointError: One of them is too long, or leads out of the folder.
         """
         ...

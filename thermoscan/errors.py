@@ -12,6 +12,8 @@
     │   ├── LimitError               it is larger than a limit of `thermoscan.limits.Limits`
     │   ├── UnsafeError              it holds code, or points outside its folder
     │   └── ChangedError             it was cut short or replaced while it was read
+    ├── ProbeError                   the model cannot be run: no torch, no tokenizer, foreign code
+    ├── DataError                    data to run a model on that cannot be read or is too much
     ├── OptionError                  an option that the caller gave makes no sense here
     └── CardError                    a card that cannot be read: newer version, or not a card
 
@@ -87,6 +89,14 @@ class UnsafeError(CheckpointError):
 
 class ChangedError(CheckpointError):
     """The checkpoint was cut short or replaced while it was read."""
+
+
+class ProbeError(ThermoscanError):
+    """The model cannot be run: torch is missing, a tokenizer is, or it needs code of its own."""
+
+
+class DataError(ThermoscanError):
+    """Data to run a model on that cannot be read, or more of it than a limit allows."""
 
 
 class OptionError(ThermoscanError):

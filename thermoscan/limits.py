@@ -26,3 +26,26 @@ class Limits:
     nesting: int = 64
     integer: int = 2**63 - 1
     folder_entries: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DataLimits:
+    """Bounds on data to run a model on. All sizes in bytes.
+
+    Attributes:
+        file_bytes: A file of texts or rows, packed or not.
+        line_bytes: A line, a paragraph, or a row of such a file.
+        rows: Rows that are looked at.
+        image_bytes: A file that holds a picture.
+        image_pixels: A picture's width times its height.
+        folder_entries: Files and folders in a folder of pictures.
+        companion_bytes: A file beside the weights that says how to make inputs: a vocabulary.
+    """
+
+    file_bytes: int = 1_000_000_000
+    line_bytes: int = 1_000_000
+    rows: int = 1_000_000
+    image_bytes: int = 50_000_000
+    image_pixels: int = 50_000_000
+    folder_entries: int = 100_000
+    companion_bytes: int = 100_000_000

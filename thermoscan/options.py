@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from thermoscan.limits import Limits
+from thermoscan.limits import DataLimits, Limits
 
 
 def _cores() -> int:
@@ -18,8 +18,7 @@ class ScanOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
-        base: Path or id of the checkpoint that this one was trained from, for refresh temperatures
-            (Type II); None for none.
+        base_revision: The same of the base's repository, for a comparison.
         activation: Name of the hidden activation; None for what the configuration says.
         initialisation: What the weights started from, as ``--init`` takes it; None for what the
             configuration says.
@@ -29,9 +28,32 @@ class ScanOptions:
     """
 
     revision: str | None = None
-    base: str | None = None
+    base_revision: str | None = None
     activation: str | None = None
     initialisation: str | None = None
     sha256: bool = False
     workers: int = field(default_factory=_cores)
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """Options of a run on data.
+
+    Attributes:
+        scan: Options of the scan that comes first.
+        data: Path of the data; None for the default sample.
+        copies: Re-initialised copies of the model that are run on the same data (Type I).
+        inputs: The most examples to run of each set of data.
+        seed: Of every random choice.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the second where there is one.
+        limits: Bounds beyond which data is refused.
+    """
+
+    scan: ScanOptions = field(default_factory=ScanOptions)
+    data: str | None = None
+    copies: int = 0
+    inputs: int = 256
+    seed: int = 0
+    device: str = "auto"
+    limits: DataLimits = field(default_factory=DataLimits)

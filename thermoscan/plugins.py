@@ -1,7 +1,9 @@
 """Finds adapters and reporters by entry point, the built-in ones as a third party's.
 
-Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter` protocol) and
-``thermoscan.reporters`` (classes with the `thermoscan.card.Reporter` protocol).
+Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter` protocol),
+``thermoscan.reporters`` (classes with the `thermoscan.card.Reporter` protocol),
+``thermoscan.runners`` and ``thermoscan.data`` (classes with the `Runner` and `DataReader` protocols
+of `thermoscan.probe.subject`).
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from thermoscan.errors import OptionError, SourceNotFoundError
+from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from thermoscan.card import Reporter
-    from thermoscan.checkpoint import Adapter
+    from thermoscan.checkpoint import Adapter, Checkpoint
+    from thermoscan.probe.subject import DataReader, Runner
 
 
 def adapter_for(source: str) -> Adapter:
@@ -46,6 +49,41 @@ def reporter(name: str) -> Reporter:
             loaded: Reporter = entry.load()()
             return loaded
     raise OptionError("reporter-unknown", f"there is no reporter called '{name}'")
+
+
+def runner_for(checkpoint: Checkpoint) -> Runner:
+    """Returns the runner that can run the model `checkpoint`.
+
+    Raises:
+        ProbeError: No runner claims it.
+    """
+    for entry in sorted(_entries("thermoscan.runners"), key=lambda each: each.name):
+        runner: Runner = entry.load()()
+        if runner.claims(checkpoint):
+            return runner
+    raise ProbeError(
+        "no-runner",
+        "nothing here can run it: no configuration with a model_type lies beside its weights",
+        file=checkpoint.source.id,
+    )
+
+
+def data_reader_for(path: str) -> DataReader:
+    """Returns the reader of data that claims `path`.
+
+    Raises:
+        DataError: No reader does.
+    """
+    for entry in sorted(_entries("thermoscan.data"), key=lambda each: each.name):
+        reader: DataReader = entry.load()()
+        if reader.claims(path):
+            return reader
+    raise DataError(
+        "data-unknown",
+        "data is a .txt, .jsonl or .csv file, a dataset that was saved to disk, or a folder of "
+        "pictures",
+        file=path,
+    )
 
 
 @cache

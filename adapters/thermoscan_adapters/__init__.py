@@ -10,5 +10,15 @@
     torch_format          torch zip and legacy files (torch_zip, torch_legacy), whose pickle is read
                           by torch_pickle with the allow-list of torch_globals and never executed;
                           torch_state finds the weights in it, torch_layout their bytes
+    lora_config, lora     an adapter applied to its base while it is read
     hub_names, hub_errors names of repositories; every foreign error mapped at one boundary
+
+To run a model (`thermoscan.probe`)::
+
+    transformers_runner   a checkpoint to a model that runs: transformers_choice which class,
+                          transformers_state its weights, transformers_inputs its tokenizer,
+                          transformers_tasks, _objectives and _batches what it is run on and asked,
+                          transformers_quiet the library's words and errors
+    data                  a path to examples: data_texts, data_pictures, data_datasets
+    sample                the reference data
 """

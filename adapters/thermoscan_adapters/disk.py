@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from thermoscan.errors import (
     SourceError,
     SourceNotFoundError,
     ThermoscanError,
+    UnsupportedFormatError,
 )
 from thermoscan.limits import Limits
+from thermoscan_adapters import lora_config
 from thermoscan_adapters.files import DiskReader, OpenFile, open_file
 from thermoscan_adapters.formats import identify
 from thermoscan_adapters.index import check_shards, read_index
@@ -59,22 +61,57 @@ class DiskAdapter:
         """
         if options.revision is not None:
             raise OptionError("revision-of-a-path", "a path has no revisions", file=source)
-        path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises without a home
+        path = _path(source)
         if path.is_dir():
-            return open_folder(path, options.limits)
+            return open_folder(path, options)
         return _open_file(path, options.limits)
 
+    def beside(
+        self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
+    ) -> Path:
+        """Returns the folder of the weights, whose files of these names were looked at."""
+        path = _path(source)
+        folder = path if path.is_dir() else path.parent
+        check_beside(folder, names, most_bytes)
+        return folder
 
-def open_folder(folder: Path, limits: Limits) -> Checkpoint:
-    """Opens the checkpoint in `folder` and records the other files that look like weights.
+
+def check_beside(folder: Path, names: Collection[str], most_bytes: int) -> None:
+    """Makes sure of the files of these names that are in `folder`; see `Adapter.beside`.
 
     Raises:
-        SourceError: There is nothing to scan in it, or more than one checkpoint.
+        SourceError: One is no file, or cannot be read.
+        UnsafeError: One leads out of the folder.
+        LimitError: ``file-too-long``.
+    """
+    for name in sorted(names):
+        try:
+            file = open_file(folder, name)
+        except SourceNotFoundError:
+            continue
+        if file.size > most_bytes:
+            reason = f"it has {file.size} bytes, more than the limit of {most_bytes}"
+            raise LimitError("file-too-long", reason, file=name)
+
+
+def _path(source: str) -> Path:
+    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises without a home
+
+
+def open_folder(folder: Path, options: OpenOptions) -> Checkpoint:
+    """Opens the checkpoint in `folder` and records the other files that look like weights.
+
+    A LoRA adapter is opened as what it makes of the base in `options`.
+
+    Raises:
+        SourceError: There is nothing to scan in it, more than one checkpoint, or an adapter alone.
         CheckpointError: The checkpoint cannot be trusted.
     """
-    folder = folder.resolve()
+    folder, limits = folder.resolve(), options.limits
     names = _names_in(folder, limits)
     chosen = choose(names, source=folder.name)
+    if chosen in lora_config.WEIGHTS and lora_config.FILE in names:
+        return _open_adapter(folder, chosen, options)
     indexed = indexed_format(chosen)
     if indexed:
         parts, notes = _read_sharded(folder, chosen, indexed, limits)
@@ -90,6 +127,30 @@ def open_folder(folder: Path, limits: Limits) -> Checkpoint:
         notes = (*notes, f"The folder holds other weights too; {chosen} was chosen.")
     checkpoint = _assemble(_source_of(folder, folder.name), folder, parts, limits)
     return replace(checkpoint, files=checkpoint.files + beside, notes=checkpoint.notes + notes)
+
+
+def _open_adapter(folder: Path, chosen: str, options: OpenOptions) -> Checkpoint:
+    """Opens the adapter in `folder`, whose weights are in the file `chosen`."""
+    if options.base is None:
+        reason = (
+            "it is an adapter, not a model; to see what it makes of its base, run "
+            "thermoscan compare BASE ADAPTER"
+        )
+        raise UnsupportedFormatError("adapter-alone", reason, file=folder.name)
+    from thermoscan_adapters.lora import Adapter, apply_lora  # noqa: PLC0415 - rarely needed
+
+    document = _read_json(folder, lora_config.FILE, "adapter-config", options.limits)
+    part = _read_weights(folder, chosen, options.limits)
+    taken = any(file.name == chosen for file in options.base.files)
+    name = f"{folder.name}/{chosen}" if taken else chosen
+    adapter = Adapter(
+        source=_source_of(folder, folder.name),
+        file=FileRecord(name, part.file.size, "scanned", part.format),
+        tensors=[replace(tensor, file=name) for tensor in part.tensors],
+        reader=DiskReader({name: part.file}),
+        config=lora_config.read_lora_config(document),
+    )
+    return apply_lora(options.base, adapter)
 
 
 def _open_file(path: Path, limits: Limits) -> Checkpoint:
@@ -174,16 +235,20 @@ def _assemble(source: Source, folder: Path, parts: tuple[_Part, ...], limits: Li
 def _read_config(folder: Path, limits: Limits) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Returns the parsed ``config.json`` of `folder`, or None, and a note where it is broken."""
     try:
-        file = open_file(folder, "config.json")
-        if file.size > limits.config_bytes:
-            reason = f"it has {file.size} bytes, more than the limit of {limits.config_bytes}"
-            raise LimitError("config-too-long", reason)
-        data = file.read_at(0, file.size)
-        return parse_object(data, limits, prefix="config", file=file.name), ()
+        return _read_json(folder, "config.json", "config", limits), ()
     except SourceNotFoundError:
         return None, ()
     except (SourceError, CheckpointError) as error:
         return None, (f"config.json was not used: {error.reason} ({error.code}).",)
+
+
+def _read_json(folder: Path, name: str, prefix: str, limits: Limits) -> dict[str, Any]:
+    """Returns the JSON object in a file of `folder`; error codes begin with `prefix`."""
+    file = open_file(folder, name)
+    if file.size > limits.config_bytes:
+        reason = f"it has {file.size} bytes, more than the limit of {limits.config_bytes}"
+        raise LimitError(f"{prefix}-too-long", reason, file=name)
+    return parse_object(file.read_at(0, file.size), limits, prefix=prefix, file=name)
 
 
 def _names_in(folder: Path, limits: Limits) -> list[str]:

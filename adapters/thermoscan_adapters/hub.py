@@ -12,7 +12,7 @@ instead of whole files takes the place of the download and leaves the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from thermoscan.checkpoint import Checkpoint, FileRecord, OpenOptions, Source
 from thermoscan.errors import HubError, LimitError, MalformedError
 from thermoscan.limits import Limits
-from thermoscan_adapters.disk import open_folder
+from thermoscan_adapters import lora_config
+from thermoscan_adapters.disk import check_beside, open_folder
 from thermoscan_adapters.files import open_file
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
@@ -82,10 +83,43 @@ class HubAdapter:
             else:
                 listing = list_files(api, name, options.limits)
                 snapshot = self._download(api, name, listing, options.limits)
-        checkpoint = open_folder(snapshot, options.limits)
+        checkpoint = open_folder(snapshot, options)
         if listing is None:
             return replace(checkpoint, source=Source(name.id, snapshot.name, "hub"))
         return _with_listing(checkpoint, Source(name.id, listing.commit, "hub"), listing)
+
+    def beside(
+        self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
+    ) -> Path:
+        """Downloads the files of these names at the commit that was opened; their folder.
+
+        Raises:
+            SourceError: See `thermoscan_adapters.hub_errors` for the codes.
+            CheckpointError: One of them is too long.
+        """
+        with hub_errors(source):
+            from huggingface_hub import HfApi, constants  # noqa: PLC0415 - takes 0.3 s
+
+            api = HfApi(endpoint=self._endpoint)
+            name = HubName(checkpoint.source.id, checkpoint.source.revision)
+            if constants.is_offline_mode():
+                snapshot = self._cached(api, name)
+            else:
+                snapshot = self._download_beside(api, name, names, most_bytes)
+        check_beside(snapshot, names, most_bytes)
+        return snapshot
+
+    def _download_beside(
+        self, api: HfApi, name: HubName, names: Collection[str], most_bytes: int
+    ) -> Path:
+        """Returns the snapshot's folder, with every listed file of `names` that is not too long."""
+        listing = list_files(api, name, Limits())
+        for file in sorted(set(names) & listing.files.keys()):
+            if listing.files[file].size > most_bytes:
+                reason = f"it has more bytes than the limit of {most_bytes}"
+                raise LimitError("file-too-long", reason, file=file)
+            api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
+        return self._cached(api, name)
 
     def _download(self, api: HfApi, name: HubName, listing: Listing, limits: Limits) -> Path:
         """Downloads what a scan needs, where the cache lacks it; returns the snapshot's folder."""
@@ -161,9 +195,10 @@ def plan(
             reason = f"{chosen} lists this shard, and it is not there"
             raise MalformedError("index-shard-missing", reason, file=missing[0])
         wanted += index.shards
-    config = listing.files.get("config.json")
-    if config is not None and config.size <= limits.config_bytes:
-        wanted.append(config.name)
+    for name in ("config.json", lora_config.FILE):
+        config = listing.files.get(name)
+        if config is not None and config.size <= limits.config_bytes:
+            wanted.append(name)
     return tuple(wanted)
 
 

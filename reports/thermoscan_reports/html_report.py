@@ -10,7 +10,16 @@ from thermoscan.card import Card
 from thermoscan_reports.layer_table import table_of
 from thermoscan_reports.markup import asset, csp_hash, environment
 from thermoscan_reports.page import page_of
-from thermoscan_reports.plot import EFFICIENCY, ORDER, PROFILE, Frame, plot_of
+from thermoscan_reports.plot import (
+    DISTANCE,
+    EFFICIENCY,
+    MEASURED,
+    ORDER,
+    PROFILE,
+    Frame,
+    Measure,
+    plot_of,
+)
 from thermoscan_reports.roles import GROUPS
 
 PROFILE_FRAME = Frame(720, 330, left=70, right=46)
@@ -23,7 +32,7 @@ class HtmlReporter:
     def render(self, card: Card) -> str:
         """Returns the page; the same card gives the same text under the same version of zlib."""
         style, script = asset("card.css"), asset("card.js")
-        small = [plot_of(card, measure, SMALL_FRAME) for measure in (ORDER, EFFICIENCY)]
+        small = [plot_of(card, measure, SMALL_FRAME) for measure in _measures(card)]
         text = environment().get_template("card.html.j2").render(
             page=page_of(card),
             table=table_of(card),
@@ -36,3 +45,9 @@ class HtmlReporter:
             script_hash=csp_hash(script),
         )  # fmt: skip
         return text + "\n"
+
+
+def _measures(card: Card) -> tuple[Measure, ...]:
+    """The small pictures: estimated beside measured, where the model was run on data."""
+    data, base = (MEASURED,) if card.probe else (), (DISTANCE,) if card.comparison else ()
+    return (ORDER, *base, EFFICIENCY, *data)

@@ -25,7 +25,6 @@ from thermoscan_reports.numbers import NULL, shown
 from thermoscan_reports.page import SEVERITIES, by_severity, layer_indices
 
 ROWS = 30
-NUMBER_COLUMNS = ("reduced_temperature", "order", "transition_temperature", "efficiency")
 # Within 1 % of the size of level 9, at a third of its time.
 _LEVEL = 6
 _NAME_LIMIT = 120
@@ -35,6 +34,32 @@ _LETTERS = {("+", f"e{power:+03d}"): chr(ord("n") + power) for power in range(-1
     ("-", f"e{power:+03d}"): chr(ord("N") + power) for power in range(-13, 13)
 }
 _NUMBER = re.compile(r"(?<!\d)(0|[1-9]\d{0,7})(?!\d)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: where a layer has it, the symbol over it, and what the symbol means."""
+
+    path: str
+    symbol: str
+    meaning: str
+
+
+WEIGHTS = (
+    Column("reduced_temperature", "τ", "reduced temperature"),
+    Column("order", "J", "order"),
+    Column("transition_temperature", "T*", "transition temperature"),
+    Column("engine.efficiency", "η", "work efficiency, estimated from the weights"),
+)
+DATA = (
+    Column("probe.efficiency", "η data", "work efficiency, measured on data"),
+    Column("probe.temperature", "T data", "virial temperature on data"),
+)
+BASE = (
+    Column("refresh_temperature", "T*₂", "refresh temperature, from the base checkpoint"),
+    Column("change.distance", "Δ", "distance from the base over the base's norm"),
+    Column("change.cosine", "cos", "cosine with the base"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,22 +86,32 @@ class Row:
 class LayerTable:
     """The first page, layers with findings first, and the packed table of `total` layers."""
 
+    columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     total: int
     packed: str
 
 
+def columns_of(card: Card) -> tuple[Column, ...]:
+    """Returns the columns of numbers that a card has: more where it was run on data or compared."""
+    return WEIGHTS + (DATA if card.probe else ()) + (BASE if card.comparison else ())
+
+
 def table_of(card: Card) -> LayerTable:
     """Returns the table of the layers of `card`."""
+    columns = columns_of(card)
     flags = severities(card)
     first = list(flags)[:ROWS]
     chosen = set(first)
     rest = (index for index in range(len(card.layers)) if index not in chosen)
     order = first + [index for index, _ in zip(rest, range(ROWS - len(first)), strict=False)]
     return LayerTable(
-        rows=tuple(_row(index, card.layers[index], flags.get(index, "")) for index in order),
+        columns=columns,
+        rows=tuple(
+            _row(index, card.layers[index], columns, flags.get(index, "")) for index in order
+        ),
         total=len(card.layers),
-        packed=_packed(card, flags, first),
+        packed=_packed(card, columns, flags, first),
     )
 
 
@@ -91,21 +126,21 @@ def severities(card: Card) -> Mapping[int, str]:
     return found
 
 
-def number(layer: LayerRecord, column: str) -> tuple[float | None, str]:
+def number(layer: LayerRecord, path: str) -> tuple[float | None, str]:
     """Returns the value of a number column, and the reason where it is None."""
-    if column != "efficiency":
-        value = getattr(layer, column)
-        return value, "" if value is not None else layer.reasons.get(column, "not known")
-    if layer.engine is None:
-        return None, layer.reasons.get("engine", "not known")
-    value = layer.engine.efficiency
-    return value, "" if value is not None else layer.engine.reasons.get(column, "not known")
+    owner: Any = layer
+    for name in path.split("."):
+        value = getattr(owner, name)
+        if value is None:
+            return None, owner.reasons.get(name, "not known")
+        owner = value
+    return owner, ""
 
 
-def _row(index: int, layer: LayerRecord, severity: str) -> Row:
+def _row(index: int, layer: LayerRecord, columns: tuple[Column, ...], severity: str) -> Row:
     cells = []
-    for column in NUMBER_COLUMNS:
-        value, reason = number(layer, column)
+    for column in columns:
+        value, reason = number(layer, column.path)
         cells.append(
             Cell(shown(value), printable(reason, _REASON_LIMIT) if value is None else None)
         )
@@ -119,17 +154,19 @@ def _shape(layer: LayerRecord) -> str:
     return f"{layer.shape[0]} × {layer.shape[1]}"
 
 
-def _packed(card: Card, flags: Mapping[int, str], first: list[int]) -> str:
+def _packed(
+    card: Card, columns: tuple[Column, ...], flags: Mapping[int, str], first: list[int]
+) -> str:
     layers = card.layers
-    columns = {
+    packed = {
         "names": _pack_names(printable(layer.name, _NAME_LIMIT) or NULL for layer in layers),
         "roles": _pack_words((layer.role for layer in layers), _ROLE_LIMIT),
         "shapes": _pack_words((_shape(layer) for layer in layers), _NAME_LIMIT),
-        "numbers": [_pack_numbers(layers, column) for column in NUMBER_COLUMNS],
+        "numbers": [_pack_numbers(layers, column.path) for column in columns],
         "flags": dict(flags),
         "first": first,
     }
-    text = json.dumps(columns, separators=(",", ":"))
+    text = json.dumps(packed, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), _LEVEL, mtime=0)).decode("ascii")
 
 
@@ -151,10 +188,10 @@ def _pack_words(words: Iterable[str], limit: int) -> dict[str, Any]:
     return {"words": [printable(word, limit) for word in places], "rows": rows}
 
 
-def _pack_numbers(layers: Iterable[LayerRecord], column: str) -> dict[str, Any]:
+def _pack_numbers(layers: Iterable[LayerRecord], path: str) -> dict[str, Any]:
     digits, letters, reasons = [], [], []
     for layer in layers:
-        value, reason = number(layer, column)
+        value, reason = number(layer, path)
         mantissa, letter = ("000", ".") if value is None else _pack_number(value)
         digits.append(mantissa)
         letters.append(letter)

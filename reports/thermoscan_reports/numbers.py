@@ -19,7 +19,7 @@ def shown(value: float | None) -> str:
         return NULL
     mantissa, exponent = f"{value:.2e}".split("e")
     power = int(exponent)
-    if power < -6 or power >= 6:
+    if power < -4 or power >= 6:
         return f"{mantissa}e{power:+d}"
     if power >= 3:
         return f"{float(f'{value:.2e}'):.0f}"

@@ -6,11 +6,12 @@ already words. Decides nothing about looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from thermoscan.card import Card, CoverageItem, Finding, Summary
+from thermoscan.card import Card, CoverageItem, Finding, Probe, Summary
 from thermoscan.text import printable
+from thermoscan_reports.blocks import Block, blocks_of
 from thermoscan_reports.numbers import NULL, percent, scaled, shown
 from thermoscan_reports.verdict import Verdict, verdict_of
 
@@ -86,6 +87,7 @@ class Page:
     figures: tuple[Figure, ...]
     findings: tuple[FindingGroup, ...]
     findings_more: int
+    blocks: tuple[Block, ...]
     coverage: tuple[CoverageRow, ...]
     files: tuple[FileRow, ...]
     files_more: int
@@ -105,6 +107,7 @@ def page_of(card: Card) -> Page:
         figures=_figures(card),
         findings=groups[:_GROUPS_SHOWN],
         findings_more=len(groups[_GROUPS_SHOWN:]),
+        blocks=blocks_of(card),
         coverage=_coverage(card),
         files=files[:_FILES_SHOWN],
         files_more=len(files[_FILES_SHOWN:]),
@@ -153,19 +156,16 @@ def _figures(card: Card) -> tuple[Figure, ...]:
          "Nats per parameter away from a Gaussian, which has 0."),
         ("transition_temperature", "T*", "Transition temperature",
          shown(summary.transition_temperature),
-         "Energy per entropy gained since initialisation: how complex training was."),
+         "Energy per entropy gained since initialisation; comparable at equal data."),
+        *_refresh(summary),
         ("work_efficiency", "η", "Work efficiency", percent(summary.work_efficiency),
          f"Share of the pre-activations’ heat handed on as work ({engine})."),
+        *_measured(card.probe),
         ("carnot_bound", "C", "Carnot bound", percent(summary.carnot_bound),
          "1 − coldest τ / hottest τ over the layers that do work."),
         ("bits_per_parameter", "b", "Bits per parameter", shown(summary.bits_per_parameter),
          "Entropy of a stored weight’s bits; of wide floats an upper bound."),
     ]  # fmt: skip
-    if summary.refresh_temperature is not None:
-        refresh = ("refresh_temperature", "T*₂", "Refresh temperature",
-                   shown(summary.refresh_temperature),
-                   "The same from the base checkpoint: how complex the refresh was.")  # fmt: skip
-        rows.insert(4, refresh)
     figures = [Figure(*row, reason=_reason(summary, row[0])) for row in rows]
     analysed = card.coverage.analysed
     meaning = f"Of the parameters, {scaled(analysed.parameters)} in {len(card.layers):,} layers."
@@ -175,8 +175,31 @@ def _figures(card: Card) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
+_Row = tuple[str, str, str, str, str]
+
+
+def _refresh(summary: Summary) -> Iterator[_Row]:
+    if summary.refresh_temperature is not None:
+        meaning = "The same from the base checkpoint."
+        value = shown(summary.refresh_temperature)
+        yield "refresh_temperature", "T*₂", "Refresh temperature", value, meaning
+
+
+def _measured(probe: Probe | None) -> Iterator[_Row]:
+    if probe is None:
+        return
+    if probe.run.efficiency is not None:
+        meaning = "The same share, measured on data at the real activations."
+        value = percent(probe.run.efficiency)
+        yield "measured_efficiency", "η", "Measured efficiency", value, meaning
+    if probe.run.temperature is not None:
+        meaning = "Nats per parameter: how the loss on the data would rise if all weights grew."
+        value = shown(probe.run.temperature)
+        yield "virial_temperature", "Tᵥ", "Virial temperature", value, meaning
+
+
 def _reason(summary: Summary, key: str) -> str | None:
-    if getattr(summary, key) is not None:
+    if getattr(summary, key, 0.0) is not None:
         return None
     return printable(summary.reasons.get(key, "not known"), 300)
 

@@ -30,7 +30,7 @@ class Measure:
     """What is drawn: a number column of the layer table, its symbol and scale.
 
     Attributes:
-        column: One of `layer_table.NUMBER_COLUMNS`.
+        path: Where a layer has it, as `layer_table.Column.path`.
         symbol: What titles call it.
         label: The axis in words.
         logarithmic: Decades if True; else from 0 to 1.
@@ -38,7 +38,7 @@ class Measure:
         landmarks: Values to draw a line at, with their names.
     """
 
-    column: str
+    path: str
     symbol: str
     label: str
     logarithmic: bool
@@ -54,7 +54,9 @@ PROFILE = Measure(
     landmarks=((1.0, "LeCun"), (2.0, "He")),
 )
 ORDER = Measure("order", "J", "Order J, nats per parameter", True, floor=1e-4)
-EFFICIENCY = Measure("efficiency", "η", "Work efficiency η", False)
+EFFICIENCY = Measure("engine.efficiency", "η", "Work efficiency η, estimated", False)
+MEASURED = Measure("probe.efficiency", "η", "Work efficiency η, measured on data", False)
+DISTANCE = Measure("change.distance", "Δ", "Distance from the base Δ, relative", True, floor=1e-8)
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ def _points(card: Card, measure: Measure) -> list[_Point]:
     """The layers that have a value, above zero on a logarithmic axis, in the order of the model."""
     found = []
     for index, layer in enumerate(card.layers):
-        value, _ = number(layer, measure.column)
+        value, _ = number(layer, measure.path)
         if value is not None and (value > 0 or not measure.logarithmic):
             found.append(_Point(index, value, group_of(layer.role)))
     return found

@@ -1,4 +1,4 @@
-"""The card in a terminal: verdict, headline numbers, findings, a line per role, coverage.
+"""The card in a terminal: verdict, headline numbers, findings, a line per role, blocks, coverage.
 
 Takes a card; gives text, with ANSI colours where asked for. Layers are summed up by role, as a
 terminal is no place for three hundred rows; the layers with findings are named there.
@@ -75,6 +75,7 @@ class TerminalReporter:
                 *_findings(page),
                 "",
                 _roles(card),
+                *_blocks(page),
                 "",
                 _foot(page),
             ):
@@ -101,12 +102,12 @@ def _role_line(role: str, layers: list[LayerRecord]) -> RoleLine:
         reduced=_median(reduced),
         span=span,
         order=_median(_values(layers, "order")),
-        efficiency=_median(_values(layers, "efficiency")),
+        efficiency=_median(_values(layers, "engine.efficiency")),
     )
 
 
-def _values(layers: list[LayerRecord], column: str) -> list[float]:
-    found = (number(layer, column)[0] for layer in layers)
+def _values(layers: list[LayerRecord], path: str) -> list[float]:
+    found = (number(layer, path)[0] for layer in layers)
     return [value for value in found if value is not None]
 
 
@@ -163,6 +164,20 @@ def _roles(card: Card) -> Table:
                  line.order, line.efficiency)  # fmt: skip
         table.add_row(*map(Text, texts))
     return table
+
+
+def _blocks(page: Page) -> Iterator[RenderableType]:
+    for block in page.blocks:
+        yield Text(f"\n{block.title}", "bold")
+        yield from map(Text, block.sentences)
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for name in block.columns:
+            table.add_column(name)
+        for row in block.rows:
+            table.add_row(*map(Text, row))
+        yield table
+        if block.more:
+            yield Text(f"{block.more:,} more are in the JSON card", "dim")
 
 
 def _foot(page: Page) -> Text:

@@ -16,7 +16,14 @@ from support.loopback_hub import LoopbackHub
 from support.safetensors_files import write_sharded, write_tensors
 
 from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
-from thermoscan.errors import HubError, MalformedError, OptionError, SourceError, ThermoscanError
+from thermoscan.errors import (
+    HubError,
+    LimitError,
+    MalformedError,
+    OptionError,
+    SourceError,
+    ThermoscanError,
+)
 from thermoscan.limits import Limits
 from thermoscan.plugins import adapter_for
 from thermoscan_adapters import hub as module
@@ -287,3 +294,33 @@ def test_names_go_to_the_hub_only_where_no_path_has_them(
     with pytest.raises(SourceError) as caught:
         adapter_for("a/b/c")
     assert caught.value.code == "source-not-found"
+
+
+def test_small_files_beside_the_weights_come_from_the_commit_that_was_opened(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
+) -> None:
+    files = {"model.safetensors": weights, "config.json": CONFIG, "vocab.txt": b"old"}
+    repository = hub.add("org/name", files | {"tokenizer.py": b"code", "x/vocab.txt": b"deep"})
+    checkpoint = open_model(adapter, "org/name")
+    repository.commit(files | {"vocab.txt": b"new", "merges.txt": b"new"})
+    wanted = ("vocab.txt", "merges.txt")
+    folder = adapter.beside("org/name", checkpoint, wanted, 100)
+    assert folder.name == checkpoint.source.revision
+    assert (folder / "vocab.txt").read_bytes() == b"old"
+    assert not (folder / "merges.txt").exists()
+    assert "tokenizer.py" not in downloads(hub)
+    with pytest.raises(LimitError) as caught:
+        adapter.beside("org/name", checkpoint, ("config.json",), 5)
+    assert caught.value.code == "file-too-long"
+
+
+def test_offline_the_cached_files_beside_the_weights_are_used(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/name", {"model.safetensors": weights, "vocab.txt": b"words"})
+    checkpoint = open_model(adapter, "org/name")
+    folder = adapter.beside("org/name", checkpoint, ("vocab.txt",), 100)
+    before = len(hub.requests)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert adapter.beside("org/name", checkpoint, ("vocab.txt",), 100) == folder
+    assert len(hub.requests) == before

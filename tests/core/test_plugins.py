@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.measuring import measured_copy
 
-from thermoscan.errors import OptionError, SourceNotFoundError
-from thermoscan.plugins import adapter_for, reporter
+from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFoundError
+from thermoscan.plugins import adapter_for, data_reader_for, reporter, runner_for
 
 
 def test_a_path_goes_to_the_disk_and_an_id_to_the_hub(tmp_path: Path) -> None:
@@ -34,3 +36,19 @@ def test_every_built_in_reporter_is_found_and_no_other() -> None:
         assert callable(reporter(name).render)
     with pytest.raises(OptionError, match="no reporter called 'pdf'"):
         reporter("pdf")
+
+
+def test_a_runner_needs_a_model_type_and_a_reader_of_data_a_suffix_that_it_knows(
+    tmp_path: Path,
+) -> None:
+    import torch
+
+    checkpoint = measured_copy({"a.weight": torch.ones(3, 4)}).checkpoint
+    with pytest.raises(ProbeError, match="no configuration with a model_type"):
+        runner_for(checkpoint)
+    typed = replace(checkpoint, config={"model_type": "bert"})
+    assert type(runner_for(typed)).__name__ == "TransformersRunner"
+    assert type(data_reader_for("rows.jsonl")).__name__ == "DataAdapter"
+    assert type(data_reader_for(str(tmp_path))).__name__ == "DataAdapter"
+    with pytest.raises(DataError, match=r"\.txt, \.jsonl or \.csv"):
+        data_reader_for("rows.xlsx")

@@ -132,21 +132,6 @@ def test_a_second_scan_gives_the_same_bytes() -> None:
     assert thermoscan.scan(str(path_of("minilm"))).to_json() == card("minilm").to_json()
 
 
-def test_a_base_checkpoint_gives_refresh_temperatures() -> None:
-    base = str(path_of("chgnet-0.3.0"))
-    tuned = thermoscan.scan(str(path_of("chgnet-r2scan")), ScanOptions(base=base))
-    same = thermoscan.scan(base, ScanOptions(base=base))
-    assert any(each.refresh_temperature is not None for each in tuned.layers)
-    assert {
-        each.reasons["refresh_temperature"] for each in same.layers if each.entropy is not None
-    } == {"at the base checkpoint"}
-    assert same.summary.refresh_temperature is None
-    assert (
-        card("chgnet-0.3.0").summary.reasons["refresh_temperature"]
-        == "no base checkpoint was given"
-    )
-
-
 def test_layers_become_a_data_frame() -> None:
     frame = card("minilm").to_frame()
     assert len(frame) == len(card("minilm").layers)

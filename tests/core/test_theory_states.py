@@ -172,6 +172,12 @@ def test_energy_that_moved_without_entropy_is_not_called_initialisation() -> Non
     assert moved.reason == "its energy has moved from initialisation, its entropy has not"
 
 
+def test_entropy_that_moved_without_energy_gives_a_ratio_of_no_sign_and_so_none() -> None:
+    moved = transition(1.01, 1.5, 1.0, 1.4, second_error=0.01, entropy_error=0.01)
+    assert moved.temperature is None
+    assert moved.reason == "its entropy has moved from initialisation, its energy has not"
+
+
 def test_one_standard_error_calls_a_third_of_untouched_layers_trained_and_three_hardly_any() -> (
     None
 ):

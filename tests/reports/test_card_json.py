@@ -24,6 +24,7 @@ SCHEMA = Path(thermoscan.__file__).parent / "schema" / f"card-{CARD_VERSION}.jso
 GOLDENS = Path(__file__).parent / "goldens"
 EVERY_KIND = {
     "realistic": cards.realistic(),
+    "complete": cards.complete(),
     "hostile": cards.hostile(),
     "bare": cards.bare(),
     "300 layers": cards.of_layers(300),
@@ -117,9 +118,8 @@ def test_the_text_is_ascii_ends_in_a_newline_and_has_a_line_per_layer() -> None:
     assert text.isascii()
     assert text.endswith("}\n")
     lines = text.splitlines()
-    assert sum(line.startswith('    {"name": ') for line in lines) == len(card.layers) + len(
-        card.files
-    )
+    records = len(card.layers) + len(card.experts) + len(card.files)
+    assert sum(line.startswith('    {"name": ') for line in lines) == records
 
 
 def test_numbers_are_rounded_to_nine_significant_digits_and_zero_has_no_sign() -> None:

@@ -56,6 +56,10 @@ def test_the_page_is_small_at_any_depth(count: int, limit: int) -> None:
     assert len(HtmlReporter().render(cards.of_layers(count)).encode()) <= limit
 
 
+def test_a_page_about_a_run_and_a_base_is_a_quarter_larger_at_most() -> None:
+    assert len(HtmlReporter().render(cards.complete()).encode()) <= 50_000
+
+
 @pytest.mark.parametrize("page", [PAGE, HOSTILE])
 def test_the_policy_allows_exactly_the_one_style_and_the_one_script(page: str) -> None:
     elements = Elements(page)

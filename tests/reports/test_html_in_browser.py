@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 
 CARDS: dict[str, Callable[[], Card]] = {
     "realistic": cards.realistic,
+    "complete": cards.complete,
     "hostile": cards.hostile,
     "bare": cards.bare,
     "300": lambda: cards.of_layers(300),
@@ -101,6 +102,8 @@ def test_the_page_asks_for_nothing_and_says_nothing_to_the_console(opened: Open,
     [
         ("realistic", 1280, "light"),
         ("realistic", 1280, "dark"),
+        ("complete", 1280, "light"),
+        ("complete", 390, "dark"),
         ("300", 390, "light"),
         ("300", 390, "dark"),
         ("hostile", 1280, "light"),
@@ -125,7 +128,7 @@ def test_the_page_never_scrolls_sideways(opened: Open, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("name", ["realistic", "hostile", "300"])
+@pytest.mark.parametrize("name", ["realistic", "complete", "hostile", "300"])
 def test_the_script_shows_the_same_first_page_as_the_server(opened: Open, name: str) -> None:
     with_script, without = opened(name).page, opened(name, script=False).page
     server, client = (page.locator("#layers tbody tr") for page in (without, with_script))

@@ -48,6 +48,23 @@ def test_verdict_numbers_findings_roles_and_coverage_are_there_in_this_order() -
     assert places == sorted(places)
 
 
+def test_what_was_run_and_compared_stands_below_the_roles() -> None:
+    text = TerminalReporter(width=160, colour=False).render(cards.complete())
+    parts = [
+        "median τ",
+        "Beside nreimers/MiniLM-L6-H384-uncased",
+        "Fine-tune: 99.9 % of the base is kept",
+        "refresh temperature ΔE / ΔS",
+        "Run on data",
+        "Experts",
+        "encoder.layer.*.experts[*]",
+        "coverage:",
+    ]
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
 def test_a_model_of_any_depth_takes_a_few_lines() -> None:
     text = TerminalReporter(width=100, colour=False).render(cards.of_layers(3000))
     assert len(text.splitlines()) < 50
@@ -55,7 +72,7 @@ def test_a_model_of_any_depth_takes_a_few_lines() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    for card in (cards.realistic(), cards.hostile(), cards.bare()):
+    for card in (cards.realistic(), cards.complete(), cards.hostile(), cards.bare()):
         for line in TerminalReporter(width=width, colour=False).render(card).splitlines():
             assert len(line) <= width
 

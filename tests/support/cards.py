@@ -14,16 +14,22 @@ from thermoscan.card import (
     CARD_VERSION,
     SCHEMA_URL,
     Card,
+    Comparison,
     Coverage,
     CoverageItem,
     Digest,
     Engine,
+    ExpertSpread,
     Finding,
     InitialisationRecord,
+    LayerChange,
+    LayerProbe,
     LayerRecord,
     Model,
     ModelFile,
     OtherFile,
+    Probe,
+    ProbeRun,
     Summary,
 )
 
@@ -310,6 +316,93 @@ def of_layers(count: int) -> Card:
     return assemble("mistralai/Mixtral-8x7B-v0.1", tuple(layers), findings)
 
 
+@cache
+def complete() -> Card:
+    """The realistic card with everything that a card can have: a run, a base, experts."""
+    base = realistic()
+    layers = tuple(_measured(layer, index) for index, layer in enumerate(base.layers))
+    probe = Probe(
+        objective="masked language modelling",
+        device="cpu",
+        seed=0,
+        run=ProbeRun("letters.txt", 40, 2310, 3.21, 1.4e-6, 5410.2, 301.7, 0.0557653),
+        reference=ProbeRun("the sample that comes with thermoscan", 48, 1822, 2.63, 2.1e-7,
+                           5120.9, 280.1, 0.0546974),
+        baseline=ProbeRun("letters.txt", 40, 2310, 10.4, 3.3e-6, 812.5, 345.4, 0.425108),
+        copies=2,
+    )  # fmt: skip
+    comparison = Comparison(
+        base="nreimers/MiniLM-L6-H384-uncased",
+        base_revision="3276f0fac9d818781d7a1327b3ff818fc4e643c0",
+        verdict="fine-tune",
+        because="99.9 % of the base is kept and every layer points the same way.",
+        statuses={"same": 2, "changed": 36, "re-initialised": 1, "resized": 0, "added": 0},
+        removed=("cls.predictions.decoder.weight", "cls.predictions.transform.dense.weight"),
+        energy_change=0.00001,
+        entropy_change=0.0021,
+        distance=0.0812,
+        cosine=0.9967,
+        kept=0.9989,
+    )
+    experts = (
+        ExpertSpread("encoder.layer.*.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.002, 0.004,
+                     "encoder.layer.3.experts[5]", "encoder.layer.3.experts[2]"),
+    )  # fmt: skip
+    return replace(
+        base,
+        summary=replace(base.summary, refresh_temperature=0.00476, reasons={}),
+        layers=layers,
+        probe=probe,
+        comparison=comparison,
+        experts=experts,
+        reasons={},
+    )
+
+
+def _measured(layer: LayerRecord, index: int) -> LayerRecord:
+    """A layer that was run on data and compared; the first two have not changed."""
+    reasons = {key: why for key, why in layer.reasons.items() if key not in ("probe", "change")}
+    engine = layer.engine is not None
+    silent = {} if engine else dict.fromkeys(
+        ("heat", "work", "efficiency", "reference_efficiency", "baseline_efficiency"),
+        "no activation follows it",
+    )  # fmt: skip
+    same = index < 2
+    if same:
+        reasons["refresh_temperature"] = "at the base checkpoint"
+    else:
+        del reasons["refresh_temperature"]
+    return replace(
+        layer,
+        refresh_temperature=None if same else _nine(0.001 * (index + 1)),
+        probe=LayerProbe(
+            parameters=layer.parameters,
+            temperature=_nine(1e-6 * math.cos(index)),
+            heat=_nine(900.0 + index) if engine else None,
+            work=_nine(50.0 + index) if engine else None,
+            efficiency=_nine((50.0 + index) / (900.0 + index)) if engine else None,
+            reference_temperature=_nine(1e-7 * index),
+            reference_efficiency=0.05 if engine else None,
+            baseline_temperature=3e-6,
+            baseline_efficiency=0.425 if engine else None,
+            reasons=silent,
+        ),
+        change=LayerChange(
+            status="same" if same else "changed",
+            energy_change=0.0 if same else 1e-5,
+            energy_error=0.0 if same else 1e-7,
+            entropy_change=0.0 if same else 0.002,
+            entropy_error=0.0 if same else 0.0001,
+            distance=0.0 if same else _nine(0.01 * index),
+            cosine=1.0 if same else 0.9967,
+            kept=1.0 if same else 0.9989,
+            rank=None if same else 8,
+            reasons={"rank": "nothing has changed"} if same else {},
+        ),
+        reasons=reasons,
+    )
+
+
 def hostile() -> Card:
     """A card in which every name, id, file and evidence key is an attack."""
     base = realistic()
@@ -330,8 +423,28 @@ def hostile() -> Card:
         files=tuple(ModelFile(n, 1, Digest("sha256", "00" * 32)) for n in HOSTILE_NAMES),
     )
     files = tuple(OtherFile(name, 1, "refused", "onnx", name) for name in HOSTILE_NAMES)
+    experts = tuple(
+        ExpertSpread(name, name, 1, 2, 1.0, 0.1, 0.1, 0.1, name, name) for name in HOSTILE_NAMES
+    )
+    unknown = ("loss", "temperature", "heat", "work", "efficiency")
+    why = dict(zip(unknown, HOSTILE_NAMES, strict=False))
+    run = ProbeRun(HOSTILE_NAMES[0], 1, 1, None, None, None, None, None, why)
+    probe = Probe(HOSTILE_NAMES[1], HOSTILE_NAMES[4], 0, run, run, run, 2)
+    comparison = Comparison(
+        HOSTILE_NAMES[2], HOSTILE_NAMES[5], HOSTILE_NAMES[3], HOSTILE_NAMES[0],
+        dict.fromkeys(HOSTILE_NAMES, 1), HOSTILE_NAMES, 0.0, 0.0, 0.0, 1.0, 1.0,
+    )  # fmt: skip
     return replace(
-        base, model=model, layers=layers, findings=findings, files=files, notes=HOSTILE_NAMES
+        base,
+        model=model,
+        layers=layers,
+        experts=experts,
+        probe=probe,
+        comparison=comparison,
+        findings=findings,
+        files=files,
+        notes=HOSTILE_NAMES,
+        reasons={},
     )
 
 

@@ -3,10 +3,14 @@
 ::
 
     names, census           a tensor's name taken apart; an index over all tensors
-    rules, families         which word means which role; what a configuration says (data)
+    rules                   which word means which role (data)
+    families                what a configuration says of its model
+    catalogue, conventions  the model types that are known, and what there is to know of one (data)
+    flows, draws            orders of norms and layers in a block; special initialisations (data)
     auxiliary, packed       norms, biases, buffers; quantised weights and their scales
     roles, tying            what a matrix does; which of them is another once more
     recurrent, slicing      the matrices that one tensor holds
+    mixtures                which of them are experts of one mixture
     normalisation, firing   the norm that feeds a layer; the activation that follows it
     beginnings              how a weight was drawn
     building, order, notes  the finished layers, in the order of the model, with what was assumed

@@ -12,6 +12,9 @@ import sys
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.compare import compare
+from thermoscan.cli.linear import linear
+from thermoscan.cli.probe import probe
 from thermoscan.cli.scan import scan
 from thermoscan.errors import ThermoscanError
 
@@ -35,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (scan,):
+for command in (scan, compare, probe, linear):
     cli.add_command(command)
 
 

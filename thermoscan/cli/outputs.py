@@ -46,13 +46,13 @@ def _write_all(card: Card, out: Path | None, json_to: str | None, quiet: bool) -
     if json_to == "-":
         click.echo(card.to_json(), nl=False)
     elif json_to is not None:
-        _write(Path(json_to), card.to_json())
+        write_whole(Path(json_to), card.to_json())
     if json_to is not None and out is None:
         return
     folder = out or REPORTS_FOLDER / folder_name(card.model.id)
     folder.mkdir(parents=True, exist_ok=True)
     for name, renderer in FILES.items():
-        _write(folder / name, reporter(renderer).render(card))
+        write_whole(folder / name, reporter(renderer).render(card))
     if json_to != "-" and not quiet:
         click.echo(reporter("terminal").render(card), nl=False)
         click.echo(f"\nCard: {folder / 'card.html'}")
@@ -76,7 +76,7 @@ def folder_name(model_id: str) -> str:
     return f"{plain}_" if _RESERVED.fullmatch(plain) else plain
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
     try:

@@ -13,9 +13,6 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
-@click.option(
-    "--base", metavar="MODEL", help="The checkpoint it was trained from, for refresh temperatures."
-)
 @assumption_options
 @click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
 def scan(
@@ -23,7 +20,6 @@ def scan(
     out: Path | None,
     json_to: str | None,
     revision: str | None,
-    base: str | None,
     activation: str | None,
     initialisation: str | None,
     sha256: bool,
@@ -38,7 +34,6 @@ def scan(
 
     options = ScanOptions(
         revision=revision,
-        base=base,
         activation=activation,
         initialisation=initialisation,
         sha256=sha256,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from thermoscan.card import Finding
-from thermoscan.findings import copies, peers, storage, training, units, values
+from thermoscan.findings import copies, lineage, peers, storage, training, units, values
 from thermoscan.findings.kinds import SEVERITIES, Detector, Kind, Sighting
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ EACH = 8
 DETECTORS: tuple[Detector, ...] = (
     values.non_finite,
     values.constant,
+    lineage.re_initialised,
     training.at_initialisation,
     training.decayed,
     values.saturated,
@@ -30,6 +31,8 @@ DETECTORS: tuple[Detector, ...] = (
     peers.order_outliers,
     copies.duplicates,
     copies.tied_but_different,
+    lineage.frozen,
+    lineage.rounding_only,
     training.order_under_heating,
     storage.few_levels,
     storage.wasted_precision,
@@ -40,6 +43,7 @@ DETECTORS: tuple[Detector, ...] = (
 EXPLAINS: Mapping[Kind, frozenset[Kind]] = {
     # What is not finite is left out of energies, and leaves few values or none.
     values.NON_FINITE: frozenset({units.DEAD_UNITS, units.UNUSED_ROWS, storage.FEW_LEVELS}),
+    lineage.RE_INITIALISED: frozenset({training.AT_INITIALISATION}),
     training.AT_INITIALISATION: frozenset({peers.HOT, peers.COLD, peers.ORDER_OUTLIER}),
     training.DECAYED: frozenset({peers.COLD}),
     # Levels lie in cells of their own, so that the entropy of the cells is no continuous one.

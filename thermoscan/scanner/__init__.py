@@ -4,7 +4,8 @@
 
     source -> Checkpoint -> Anatomy -> Tally -> State -> Findings -> Card
 
-`scan` walks it whole. The command line, a batch and a worker only call it.
+`scan` walks it whole, `compare` walks it with a base checkpoint beside. The command line, a batch
+and a worker only call them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from thermoscan.plugins import adapter_for
 from thermoscan.scanner.assemble import card_of
 from thermoscan.scanner.measure import Progress, measure
 from thermoscan.scanner.measurement import Measurement
+from thermoscan.scanner.twins import measure_twins
 
 _READ_BYTES = 4 << 20
 
@@ -38,22 +40,48 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
         OptionError: An option makes no sense.
     """
     options = options or ScanOptions()
-    progress = progress or _silent
-    base = _measured(options.base, options, progress) if options.base else None
-    with _opened(source, options) as checkpoint:
-        measurement = measure(checkpoint, options, progress, base)
-        sha256 = _sha256(checkpoint) if options.sha256 else {}
-    return card_of(measurement, find(measurement), sha256)
-
-
-def _opened(source: str, options: ScanOptions) -> Checkpoint:
     opened = OpenOptions(revision=options.revision, limits=options.limits)
-    return adapter_for(source).open(source, opened)
+    with adapter_for(source).open(source, opened) as checkpoint:
+        return survey(checkpoint, options, progress or _silent)[1]
 
 
-def _measured(source: str, options: ScanOptions, progress: Progress) -> Measurement:
-    with _opened(source, options) as checkpoint:
-        return measure(checkpoint, options, progress)
+def survey(
+    checkpoint: Checkpoint, options: ScanOptions, progress: Progress
+) -> tuple[Measurement, Card]:
+    """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
+    measurement = measure(checkpoint, options, progress)
+    return measurement, _card(measurement, options)
+
+
+def compare(
+    base: str, model: str, options: ScanOptions | None = None, progress: Progress | None = None
+) -> Card:
+    """Scans a model beside the checkpoint that it was made from, and returns the model's card.
+
+    Args:
+        base: Path or hub id of the base, as `scan` takes it.
+        model: Path or hub id of the model: a whole checkpoint, or a LoRA adapter, which is read as
+            what merging it into the base would give.
+        options: What to assume and how to work; None for the defaults.
+        progress: Called with bytes done and bytes in all, of both, from the calling thread.
+
+    Raises:
+        SourceError: There is nothing to scan at one of these names.
+        CheckpointError: One of the checkpoints cannot be trusted, or the adapter does not fit.
+        OptionError: An option makes no sense.
+    """
+    options = options or ScanOptions()
+    base_opened = OpenOptions(revision=options.base_revision, limits=options.limits)
+    with adapter_for(base).open(base, base_opened) as before:
+        opened = OpenOptions(revision=options.revision, base=before, limits=options.limits)
+        with adapter_for(model).open(model, opened) as checkpoint:
+            measurement = measure_twins(checkpoint, before, options, progress or _silent)
+            return _card(measurement, options)
+
+
+def _card(measurement: Measurement, options: ScanOptions) -> Card:
+    sha256 = _sha256(measurement.checkpoint) if options.sha256 else {}
+    return card_of(measurement, find(measurement), sha256)
 
 
 def _silent(_done: int, _total: int) -> None:

@@ -28,9 +28,9 @@ from thermoscan.card import (
     OtherFile,
     Summary,
 )
+from thermoscan.reasons import Reasons
 from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
-from thermoscan.scanner.reasons import Reasons as _Reasons
 from thermoscan.scanner.stages import NOT_AN_ENGINE
 from thermoscan.theory.engine import carnot_bound, network
 from thermoscan.theory.initialisation import Initialisation
@@ -86,7 +86,7 @@ def card_of(
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
         experts=expert_spreads(measurement.layers),
         probe=None,
-        comparison=None,
+        comparison=measurement.comparison,
         findings=tuple(findings),
         coverage=_coverage(measurement),
         files=tuple(
@@ -99,7 +99,7 @@ def card_of(
                 [*checkpoint.notes, *measurement.anatomy.notes, *_assumptions(measurement)]
             )
         ),
-        reasons={"probe": NOT_PROBED, "comparison": NO_BASE},
+        reasons={"probe": NOT_PROBED} | ({} if measurement.comparison else {"comparison": NO_BASE}),
     )
 
 
@@ -114,7 +114,7 @@ def _assumptions(measurement: Measurement) -> Iterable[str]:
 
 def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:
     checkpoint, anatomy = measurement.checkpoint, measurement.anatomy
-    reasons = _Reasons()
+    reasons = Reasons()
     if checkpoint.source.revision is None:
         reasons["revision"] = "not from a hub repository"
     if anatomy.architecture is None:
@@ -153,7 +153,7 @@ def _digest(
 
 def _summary(measurement: Measurement) -> Summary:
     layers = measurement.layers
-    reasons = _Reasons()
+    reasons = Reasons()
     state = network_state([each.state for each in layers if each.state])
     summing = network_state(
         [each.state for each in layers if each.state and each.layer.role is not Role.EMBEDDING]
@@ -179,7 +179,8 @@ def _summary(measurement: Measurement) -> Summary:
         refresh_temperature=reasons.value(
             "refresh_temperature",
             refresh.temperature if refresh else None,
-            (refresh.reason if refresh else None) or (NOT_IN_BASE if measurement.base else NO_BASE),
+            (refresh.reason if refresh else None)
+            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
         ),
         order=reasons.value(
             "order", state.order if state else None, NO_ENTROPY if layers else NO_LAYER
@@ -232,7 +233,9 @@ def _no_stage(layers: Sequence[LayerMeasurement]) -> str:
 
 def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     layer, tally, state = found.layer, found.tally, found.state
-    reasons = _Reasons(probe=NOT_PROBED, change=NO_BASE)
+    reasons = Reasons(probe=NOT_PROBED)
+    if found.change is None:
+        reasons["change"] = NO_BASE
     no_entropy = tally.entropy_reason or NO_DEGREES
     has_values = tally.moments.count > 0
     initialisation = layer.initialisation
@@ -274,7 +277,7 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
             "refresh_temperature",
             found.refresh.temperature if found.refresh else None,
             (found.refresh and found.refresh.reason)
-            or (NOT_IN_BASE if measurement.base else NO_BASE),
+            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
         ),
         sparsity=tally.zeros / tally.count,
         bits_per_parameter=tally.bits,
@@ -286,7 +289,7 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         initialisation=_initialisation(initialisation),
         engine=engine,
         probe=None,
-        change=None,
+        change=found.change,
         digest=found.digest,
         reasons=reasons,
     )
@@ -305,7 +308,7 @@ def _no_transition(found: LayerMeasurement, no_entropy: str) -> str:
 def _engine(found: LayerMeasurement) -> Engine | None:
     if not found.layer.engine:
         return None
-    reasons = _Reasons()
+    reasons = Reasons()
     stage, reason = found.stage, found.stage_reason or ""
     if found.layer.activation is None:
         reasons["activation"] = found.layer.activation_reason or reason

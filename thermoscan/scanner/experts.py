@@ -13,8 +13,8 @@ import numpy as np
 
 from thermoscan.anatomy.mixtures import mixtures
 from thermoscan.card import ExpertSpread
+from thermoscan.reasons import Reasons
 from thermoscan.scanner.measurement import LayerMeasurement
-from thermoscan.scanner.reasons import Reasons
 from thermoscan.theory.states import LayerState, network_state
 
 TOO_FEW = "fewer than two of its experts have one"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 from thermoscan.anatomy.model import Layer
-from thermoscan.scanner.measurement import LayerMeasurement, UnitSpread
+from thermoscan.scanner.measurement import UnitSpread
 from thermoscan.tally.record import Tally, Units
 from thermoscan.theory.states import LayerState, Transition, layer_state, transition
 
@@ -15,8 +12,6 @@ DEAD_SHARE = 1e-4
 
 _LARGEST_FOURTH = 1e300
 """A fourth moment beyond this is as good as infinite: its layer's figures leave float64."""
-
-BELOW_ERROR = "it differs from the base checkpoint by less than the error of its entropy"
 
 
 def spread_of(units: Units) -> UnitSpread:
@@ -59,28 +54,3 @@ def first_transition(layer: Layer, tally: Tally, state: LayerState | None) -> Tr
         second_error=state.temperature_error,
         entropy_error=tally.entropy.error,
     )
-
-
-def refresh_transition(
-    tally: Tally, state: LayerState | None, before: LayerMeasurement | None, digest: str
-) -> Transition | None:
-    """Returns the transition from the base's layer (Type II); None where an end is not known."""
-    if before is None or before.state is None or before.tally.entropy is None:
-        return None
-    if state is None or tally.entropy is None:
-        return None
-    same = before.digest == digest
-    energies = (state.temperature_error, before.state.temperature_error)
-    entropies = (tally.entropy.error, before.tally.entropy.error)
-    found = transition(
-        state.temperature,
-        tally.entropy.value,
-        before.state.temperature,
-        before.tally.entropy.value,
-        second_error=0.0 if same else math.hypot(*energies),
-        entropy_error=0.0 if same else math.hypot(*entropies),
-        origin="the base checkpoint",
-    )
-    if found.temperature is None and not same:
-        return replace(found, reason=BELOW_ERROR)
-    return found

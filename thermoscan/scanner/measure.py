@@ -6,7 +6,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +16,7 @@ from thermoscan.anatomy.model import Layer
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.options import ScanOptions
 from thermoscan.scanner import stages
-from thermoscan.scanner.layer_states import (
-    first_transition,
-    refresh_transition,
-    spread_of,
-    state_of,
-)
+from thermoscan.scanner.layer_states import first_transition, spread_of, state_of
 from thermoscan.scanner.measurement import (
     LayerMeasurement,
     Measurement,
@@ -39,67 +34,27 @@ Progress = Callable[[int, int], None]
 _NO_UNITS = Units(energy=np.zeros(0))
 
 
-def measure(
-    checkpoint: Checkpoint,
-    options: ScanOptions,
-    progress: Progress,
-    base: Measurement | None = None,
-) -> Measurement:
+def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) -> Measurement:
     """Measures every layer of a checkpoint.
 
     Args:
         checkpoint: Opened, and left open.
         options: The caller's.
         progress: Called as bytes are read.
-        base: The measurement of the checkpoint it was trained from, for refresh temperatures.
 
     Raises:
         ChangedError: The checkpoint was cut short or replaced during the pass.
     """
-    assumptions = Assumptions.stated(options.activation, options.initialisation)
-    anatomy = dissect(
-        checkpoint.tensors, checkpoint.config, aliases=checkpoint.aliases, assumptions=assumptions
-    )
-    by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
-    vectors = Vectors(by_name, checkpoint.reader)
-    tallies: dict[str, Tally] = {}
-    digests: dict[str, str] = {}
-    before = {each.layer.name: each for each in base.layers} if base else {}
-    finished = _Finisher(anatomy, vectors, before)
-    for reading in _read(checkpoint, anatomy, vectors, options, progress):
-        digests[reading.tensor.name] = reading.digest
-        for name, tally in reading.tallies.items():
-            tallies[name] = finished.take(name, tally)
-    return Measurement(
-        checkpoint=checkpoint,
-        anatomy=anatomy,
-        layers=tuple(
-            finished.layer(layer, by_name[layer.tensor], digests[layer.tensor], tallies[layer.name])
-            for layer in anatomy.layers
-        ),
-        vectors=tuple(
-            VectorMeasurement(
-                each, by_name[each.tensor], digests[each.tensor], tallies[each.tensor]
-            )
-            for each in anatomy.recorded
-            if each.tensor in tallies
-        ),
-        digests=digests,
-        base=base.checkpoint.source.id if base else None,
-    )
+    measuring = Measuring(checkpoint, options)
+    count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
+    reader = measuring.vectors
+    for reading in stream.read(measuring.orders, reader, accumulate.visit, options.workers, count):
+        measuring.take(reading)
+    return measuring.done()
 
 
-def _read(
-    checkpoint: Checkpoint,
-    anatomy: Anatomy,
-    vectors: Vectors,
-    options: ScanOptions,
-    progress: Progress,
-) -> Iterator[stream.Reading]:
-    shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
-    weights = input_weights(anatomy.layers, vectors, shapes)
-    orders = _orders(checkpoint, anatomy, weights)
-    total = sum(order.tensor.nbytes for order in orders)
+def counter(progress: Progress, total: int) -> Callable[[int], None]:
+    """Returns what adds up bytes as they are read and tells `progress`."""
     done = 0
 
     def count(size: int) -> None:
@@ -107,13 +62,64 @@ def _read(
         done += size
         progress(done, total)
 
-    return stream.read(orders, vectors, accumulate.visit, options.workers, count)
+    return count
 
 
-def _orders(
+class Measuring:
+    """A checkpoint before and during its pass: what to read, and what was made of it so far."""
+
+    def __init__(self, checkpoint: Checkpoint, options: ScanOptions) -> None:
+        """Tells what the tensors are and reads ahead the vectors that figures need."""
+        assumptions = Assumptions.stated(options.activation, options.initialisation)
+        self._checkpoint = checkpoint
+        self.anatomy = dissect(
+            checkpoint.tensors,
+            checkpoint.config,
+            aliases=checkpoint.aliases,
+            assumptions=assumptions,
+        )
+        self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
+        self.vectors = Vectors(self._by_name, checkpoint.reader)
+        shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
+        weights = input_weights(self.anatomy.layers, self.vectors, shapes)
+        self.orders = orders_of(checkpoint, self.anatomy, weights)
+        self._finisher = _Finisher(self.anatomy, self.vectors)
+        self._tallies: dict[str, Tally] = {}
+        self._digests: dict[str, str] = {}
+
+    def take(self, reading: stream.Reading) -> None:
+        """Takes a tensor's reading as the pass yields it."""
+        self._digests[reading.tensor.name] = reading.digest
+        for name, tally in reading.tallies.items():
+            self._tallies[name] = self._finisher.take(name, tally)
+
+    def done(self) -> Measurement:
+        """Returns the measurement, once every tensor was taken."""
+        tallies, digests, by_name = self._tallies, self._digests, self._by_name
+        return Measurement(
+            checkpoint=self._checkpoint,
+            anatomy=self.anatomy,
+            layers=tuple(
+                self._finisher.layer(
+                    layer, by_name[layer.tensor], digests[layer.tensor], tallies[layer.name]
+                )
+                for layer in self.anatomy.layers
+            ),
+            vectors=tuple(
+                VectorMeasurement(
+                    each, by_name[each.tensor], digests[each.tensor], tallies[each.tensor]
+                )
+                for each in self.anatomy.recorded
+                if each.tensor in tallies
+            ),
+            digests=digests,
+        )
+
+
+def orders_of(
     checkpoint: Checkpoint, anatomy: Anatomy, weights: Mapping[str, geometry.Weights]
 ) -> list[stream.Order]:
-    """What to count in each stored tensor, in the order of the files; some are hashed only."""
+    """Returns what to count in each stored tensor, by file; some are hashed only."""
     layers: dict[str, list[Layer]] = {}
     for layer in anatomy.layers:
         layers.setdefault(layer.tensor, []).append(layer)
@@ -132,25 +138,22 @@ def _orders(
 class _Finisher:
     """Draws every figure of a layer from its tally as it arrives: sums per unit are not kept."""
 
-    def __init__(
-        self, anatomy: Anatomy, vectors: Vectors, before: Mapping[str, LayerMeasurement]
-    ) -> None:
+    def __init__(self, anatomy: Anatomy, vectors: Vectors) -> None:
         self._layers = {layer.name: layer for layer in anatomy.layers}
         self._joined = {layer.joins: layer.name for layer in anatomy.layers if layer.joins}
         self._vectors = vectors
-        self._before = before
         self._spreads: dict[str, UnitSpread] = {}
         self._waiting: dict[str, stages.PreActivation] = {}
         self._stages: dict[str, Stage | None] = {}
         self._reasons: dict[str, str] = {}
 
     def take(self, name: str, tally: Tally) -> Tally:
-        """Takes a tally as the pass yields it; returns it without its sums per unit."""
+        """Takes a tally as the pass yields it; returns it without its sums and its histogram."""
         layer = self._layers.get(name)
         if layer is not None:
             self._spreads[name] = spread_of(tally.units)
             self._take_stage(layer, tally.units)
-        return replace(tally, units=_NO_UNITS)
+        return replace(tally, units=_NO_UNITS, histogram=None)
 
     def _take_stage(self, layer: Layer, units: Units) -> None:
         partner = layer.joins or self._joined.get(layer.name)
@@ -174,7 +177,6 @@ class _Finisher:
     def layer(self, layer: Layer, tensor: Tensor, digest: str, tally: Tally) -> LayerMeasurement:
         """Returns everything about one layer, once the pass is over."""
         state = state_of(layer, tally)
-        before = self._before.get(layer.name)
         stage = self._stages.get(layer.name)
         return LayerMeasurement(
             layer=layer,
@@ -184,7 +186,6 @@ class _Finisher:
             spread=self._spreads[layer.name],
             state=state,
             transition=first_transition(layer, tally, state),
-            refresh=refresh_transition(tally, state, before, digest),
             stage=stage,
             stage_reason=None if stage else self._no_stage(layer),
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from thermoscan.anatomy.model import Anatomy, Layer, Recorded
+from thermoscan.card import Comparison, LayerChange
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.tally.record import Tally
 from thermoscan.theory.engine import Stage
@@ -39,9 +40,10 @@ class LayerMeasurement:
         spread: How its energy is spread over its units.
         state: Its thermal state; None where it has no degrees of freedom.
         transition: From its initialisation (Type I); None where that is not known.
-        refresh: From the base checkpoint (Type II); None where there is none.
         stage: Its stage of the heat engine, estimated; None where it has none or it is not known.
         stage_reason: Why an engine layer has no stage; None otherwise.
+        refresh: From the base checkpoint (Type II); None where there is none.
+        change: What became of it since the base; None where there is none.
     """
 
     layer: Layer
@@ -51,9 +53,10 @@ class LayerMeasurement:
     spread: UnitSpread
     state: LayerState | None
     transition: Transition | None
-    refresh: Transition | None
     stage: Stage | None
     stage_reason: str | None
+    refresh: Transition | None = None
+    change: LayerChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Measurement:
         layers: In the order of the anatomy.
         vectors: Recorded float tensors, in the order of the anatomy.
         digests: Of every stored tensor, by name.
-        base: Id of the base checkpoint; None where none was given.
+        comparison: The checkpoint beside its base; None where none was given.
     """
 
     checkpoint: Checkpoint
@@ -84,4 +87,4 @@ class Measurement:
     layers: tuple[LayerMeasurement, ...]
     vectors: tuple[VectorMeasurement, ...]
     digests: Mapping[str, str] = field(default_factory=dict)
-    base: str | None = None
+    comparison: Comparison | None = None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from thermoscan.dtypes import DType
 from thermoscan.theory.entropy import Codes, FloatArray, IntArray
@@ -88,6 +89,14 @@ def codes_of(patterns: IntArray, counts: IntArray, dtype: DType) -> Codes:
     signed = np.concatenate([grid.sign - patterns[minus:negative][::-1], patterns[:positive]])
     ordered = np.concatenate([counts[minus:negative][::-1], counts[:positive]])
     return Codes(signed=signed, counts=ordered, edges=grid.edges, octave_bits=grid.octave_bits)
+
+
+def signed_codes(patterns: IntArray, dtype: DType) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Returns the signed code of each pattern, and whether it is of a finite value."""
+    grid = grid_of(dtype)
+    magnitude = patterns & (grid.sign - 1)
+    signed: IntArray = np.where(patterns >= grid.sign, -magnitude, magnitude)
+    return signed, magnitude < len(grid.values)
 
 
 def values_of(codes: Codes, dtype: DType) -> FloatArray:

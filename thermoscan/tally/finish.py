@@ -24,7 +24,7 @@ from thermoscan.tally.witness import Witness
 from thermoscan.theory.entropy import (
     MINIMUM_CELLS,
     Codes,
-    Entropy,
+    Histogram,
     IntArray,
     differential_entropy,
     discrete_entropy,
@@ -107,7 +107,8 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
         moments = _exact_moments(values_of(codes, dtype), codes.counts)
         special = _special_patterns(patterns, counts, codes, dtype)
     atom = _atom(codes, special.zeros)
-    entropy = _entropy(codes, atom, moments, dtype) if piece.thermal else None
+    histogram = _histogram(codes, atom, moments, dtype) if piece.thermal else None
+    entropy = differential_entropy(histogram) if histogram else None
     levels = part.witness.levels if part.witness else None
     units = slice(piece.bounds[k], piece.bounds[k + 1])
     at_extremes, near_extremes = _extremes(codes)
@@ -119,6 +120,7 @@ def _tally(piece: Piece, dtype: DType, part: Part, k: int) -> Tally:
         zeros=special.zeros,
         atom=atom,
         moments=moments,
+        histogram=histogram,
         entropy=entropy,
         entropy_reason=None if entropy else _no_entropy(piece, len(codes.counts)),
         bits=discrete_entropy(counts) + _trailing_bits(dtype, fits),
@@ -165,8 +167,8 @@ def _atom(codes: Codes, zeros: int) -> int:
     return 0 if zeros <= 1.1 * expected + 3 * expected**0.5 else zeros - round(expected)
 
 
-def _entropy(codes: Codes, atom: int, moments: Moments, dtype: DType) -> Entropy | None:
-    """The entropy of the finite elements outside the atom."""
+def _histogram(codes: Codes, atom: int, moments: Moments, dtype: DType) -> Histogram | None:
+    """The histogram of the finite elements outside the atom; None where there are none."""
     signed, counts = codes.signed, codes.counts
     if atom:
         counts = counts - np.where(signed == 0, atom, 0)
@@ -178,7 +180,7 @@ def _entropy(codes: Codes, atom: int, moments: Moments, dtype: DType) -> Entropy
         edges = grid_of(dtype).edges
         low = _outer_edge(edges, int(signed[0]), -1)
         high = _outer_edge(edges, int(signed[-1]), 1)
-    return differential_entropy(Codes(signed, counts, codes.edges, codes.octave_bits), low, high)
+    return Histogram(Codes(signed, counts, codes.edges, codes.octave_bits), low, high)
 
 
 def _outer_edge(edges: FloatArray, signed: int, side: int) -> float:

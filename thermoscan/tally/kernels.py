@@ -28,6 +28,10 @@ gained, shifted    float64 ``(units,)``: sum of ``(w·gain)²`` and of ``w·shif
 Non-finite elements are counted and left out of every sum: a span that holds one, or a value whose
 square leaves float32, takes the exact path element by element.
 
+A second kind of kernel walks two chunks of one type side by side, over the same geometry, and
+writes sums over pairs of elements, per segment, columns as in `thermoscan.tally.record.PairColumn`.
+A pair in which either element is not finite is left out of every sum.
+
 Only `thermoscan.tally.native` imports this module, to compile it; nothing here runs as Python.
 """
 
@@ -194,6 +198,94 @@ def _compile(
         return 0
 
     return kernel
+
+
+def _compile_pairs(element: Any, value: Any, finite: Any) -> Any:
+    """Makes the kernel of pairs of one element type; see `_compile` for the arguments."""
+
+    @_function
+    def plain(run: Any, base: Any, sums: Any) -> bool:
+        equal = 0
+        product = 0.0
+        square = 0.0
+        base_square = 0.0
+        difference_square = 0.0
+        gained_square = 0.0
+        for k in range(run.size):
+            a = float64(value(run[k]))
+            b = float64(value(base[k]))
+            d = a - b
+            gained = d * (a + b)
+            equal += 1 if a == b else 0
+            product += a * b
+            square += a * a
+            base_square += b * b
+            difference_square += d * d
+            gained_square += gained * gained
+        if not square + base_square < np.inf:
+            return False
+        sums[0] += run.size
+        sums[1] += equal
+        sums[2] += product
+        sums[3] += square
+        sums[4] += base_square
+        sums[5] += difference_square
+        sums[6] += gained_square
+        return True
+
+    @_function
+    def exact(run: Any, base: Any, sums: Any) -> None:
+        for k in range(run.size):
+            a = float64(value(run[k]))
+            b = float64(value(base[k]))
+            sums[1] += 1 if a == b or run[k] == base[k] else 0
+            if finite(run[k]) and finite(base[k]):
+                d = a - b
+                gained = d * (a + b)
+                sums[0] += 1
+                sums[2] += a * b
+                sums[3] += a * a
+                sums[4] += b * b
+                sums[5] += d * d
+                sums[6] += gained * gained
+
+    @njit(
+        _pair_signature(element),
+        nogil=True,
+        error_model="numpy",
+        fastmath=_FAST,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )
+    def kernel(data, base, n, start, units, post, bounds, segments, sums):  # type: ignore[no-untyped-def]
+        elements = carray(data, n)
+        others = carray(base, n)
+        columns = carray(sums, (segments, 7))
+        edges = carray(bounds, segments + 1)
+        segment = 0
+        i = 0
+        while i < n:
+            position = start + i
+            unit = position // post % units
+            if unit < edges[segment]:
+                segment = 0
+            while unit >= edges[segment + 1]:
+                segment += 1
+            ahead = (edges[segment + 1] - unit) * post - position % post
+            end = i + min(ahead, n - i, SPAN)
+            if not plain(elements[i:end], others[i:end], columns[segment]):
+                exact(elements[i:end], others[i:end], columns[segment])
+            i = end
+        return 0
+
+    return kernel
+
+
+def _pair_signature(element: Any) -> Any:
+    at = types.CPointer
+    number, bits = types.int64, types.CPointer(from_dtype(np.dtype(element)))
+    geometry = (number, number, number, number, at(number), number)
+    return number(bits, bits, *geometry, at(types.float64))
 
 
 def _signature(element: Any) -> Any:
@@ -382,16 +474,59 @@ def _cell64(bits: Any) -> Any:
     return uint32(float32(x).view(uint32)) >> uint32(16)
 
 
-def build(label: str) -> Any:
-    """Compiles the kernel of an element type by its label: a numba dispatcher. Takes seconds."""
-    if label == "BF16":
+def build(name: str) -> Any:
+    """Compiles a kernel: a numba dispatcher. Takes seconds.
+
+    Args:
+        name: The label of an element type; of F32, F64 or BF16 with ``-pairs`` behind it.
+    """
+    if name == "BF16":
         return _narrow(uint16, 16, 16, 1.0, 0x7F80)
-    if label == "F16":
+    if name == "F16":
         return _narrow(uint16, 16, 13, 2.0**112, 0x7C00)
-    if label == "F8_E5M2":
+    if name == "F8_E5M2":
         return _narrow(uint8, 8, 21, 2.0**112, 0x7C)
-    if label == "F8_E4M3":
+    if name == "F8_E4M3":
         return _narrow(uint8, 8, 20, 2.0**120, 0x7F)
-    if label == "F32":
+    if name == "F32":
         return _wide(uint32, int32, float32, 0x7F800000, _cell32)
-    return _wide(uint64, int64, float64, 0x7FF0000000000000, _cell64)
+    if name == "F64":
+        return _wide(uint64, int64, float64, 0x7FF0000000000000, _cell64)
+    return _compile_pairs(*_PAIRS[name])
+
+
+@_inline
+def _value16(bits: Any) -> Any:
+    return uint32(uint32(bits) << uint32(16)).view(float32)
+
+
+@_inline
+def _finite16(bits: Any) -> bool:
+    return (bits & uint16(0x7FFF)) < uint16(0x7F80)
+
+
+@_inline
+def _value32(bits: Any) -> Any:
+    return uint32(bits).view(float32)
+
+
+@_inline
+def _finite32(bits: Any) -> bool:
+    return (bits & uint32(0x7FFFFFFF)) < uint32(0x7F800000)
+
+
+@_inline
+def _value64(bits: Any) -> Any:
+    return uint64(bits).view(float64)
+
+
+@_inline
+def _finite64(bits: Any) -> bool:
+    return (bits & uint64(0x7FFFFFFFFFFFFFFF)) < uint64(0x7FF0000000000000)
+
+
+_PAIRS = {
+    "BF16-pairs": (uint16, _value16, _finite16),
+    "F32-pairs": (uint32, _value32, _finite32),
+    "F64-pairs": (uint64, _value64, _finite64),
+}

@@ -40,33 +40,39 @@ _PROTOTYPE = ctypes.CFUNCTYPE(
     _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER,
     _INTEGER,
 )  # fmt: skip
+_PAIR_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    _POINTER, _POINTER,
+    _POINTER, _POINTER, _INTEGER, _INTEGER, _INTEGER, _INTEGER, _POINTER, _INTEGER, _POINTER,
+)  # fmt: skip
 _loading = threading.Lock()
 _loaded: dict[str, Kernel] = {}
 
 
-def kernel(label: str) -> Kernel:
-    """Returns the compiled kernel of an element type, compiling it when the cache has none.
+def kernel(name: str) -> Kernel:
+    """Returns a compiled kernel, compiling it when the cache has none.
 
-    Its arguments are described in `thermoscan.tally.kernels`. A call lets other threads run.
+    Its name is one that `thermoscan.tally.kernels.build` takes; its arguments are described there.
+    A call lets other threads run.
     """
-    found = _loaded.get(label)
+    found = _loaded.get(name)
     if found is None:
         with _loading:
-            found = _loaded.get(label) or _kernel(label)
-            _loaded[label] = found
+            found = _loaded.get(name) or _kernel(name)
+            _loaded[name] = found
     return found
 
 
-def _kernel(label: str) -> Kernel:
+def _kernel(name: str) -> Kernel:
     llvm = _llvm()
     folder = cache_folder("kernels")
-    path = folder / f"{label}-{_fingerprint(llvm)}.o" if folder else None
+    path = folder / f"{name}-{_fingerprint(llvm)}.o" if folder else None
     stored = _read(path) if path else None
     if stored is None:
-        stored = _compile(label)
+        stored = _compile(name)
         if path is not None:
             _write(path, *stored)
-    return _load(llvm, *stored)
+    return _load(llvm, _PAIR_PROTOTYPE if name.endswith("-pairs") else _PROTOTYPE, *stored)
 
 
 @lru_cache(maxsize=1)
@@ -85,13 +91,13 @@ def _fingerprint(llvm: Any) -> str:
     return xxhash.xxh3_128_hexdigest(source + json.dumps([machine, versions]).encode())
 
 
-def _compile(label: str) -> tuple[str, bytes]:
+def _compile(name: str) -> tuple[str, bytes]:
     """Returns the kernel's symbol and its object code."""
-    message = f"compiling the {label} kernel, once on this machine ..."
+    message = f"compiling the {name} kernel, once on this machine ..."
     print(message, file=sys.stderr, flush=True)
     from thermoscan.tally.kernels import build  # noqa: PLC0415 - imports numba
 
-    (overload,) = build(label).overloads.values()
+    (overload,) = build(name).overloads.values()
     _, _, (code, _) = overload.library.serialize_using_object_code()
     return overload.fndesc.llvm_func_name, code
 
@@ -117,12 +123,12 @@ def _write(path: Path, symbol: str, code: bytes) -> None:
         Path(file.name).replace(path)
 
 
-def _load(llvm: Any, symbol: str, code: bytes) -> Kernel:
+def _load(llvm: Any, prototype: Any, symbol: str, code: bytes) -> Kernel:
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    function = _PROTOTYPE(engine.get_function_address(symbol))
+    function = prototype(engine.get_function_address(symbol))
 
     def call(*arguments: int, _engine: Any = engine) -> None:
         # The code lives as long as its engine, which is why the function holds it.

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from thermoscan.theory.entropy import Entropy
+from thermoscan.theory.entropy import Entropy, Histogram
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,6 +28,18 @@ class Column(IntEnum):
     NAN = 9
     POSITIVE_INFINITY = 10
     NEGATIVE_INFINITY = 11
+
+
+class PairColumn(IntEnum):
+    """Columns of the sums over pairs (w₁, w₀) of which both are finite; EQUAL is over all pairs."""
+
+    COUNT = 0
+    EQUAL = 1
+    PRODUCT = 2
+    SQUARE = 3
+    BASE_SQUARE = 4
+    DIFFERENCE_SQUARE = 5
+    GAINED_SQUARE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,9 @@ class Tally:
         atom: The part of `zeros` that the element type's spacing does not explain: a sparse layer's
             holes.
         moments: Of the finite elements, zeros included.
-        entropy: Of the finite elements that are not in the atom; None where `entropy_reason` says
+        histogram: Of the finite elements that are not in the atom; None where there are none, or
+            the layer is not thermal.
+        entropy: Of the same; None where `entropy_reason` says
             why.
         bits: Discrete entropy in bits per parameter; for 32- and 64-bit floats an upper bound,
             whose trailing bits count in full.
@@ -164,6 +178,7 @@ class Tally:
     zeros: int
     atom: int
     moments: Moments
+    histogram: Histogram | None
     entropy: Entropy | None
     entropy_reason: str | None
     bits: float

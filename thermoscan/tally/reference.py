@@ -70,12 +70,18 @@ def _count(into: Accumulator, segment: int, bits: Bits, w: FloatArray) -> None:
             bits, minlength=256
         ).astype(np.uint32)
         return
-    if into.dtype is DType.F64:
+    codes = patterns_of(bits, into.dtype)
+    into.hist[segment] += np.bincount(codes, minlength=CELLS).astype(np.uint32)
+
+
+def patterns_of(bits: Bits, dtype: DType) -> Bits:
+    """Returns the patterns that a histogram counts: the bits, or of wide types the leading 16."""
+    if dtype is DType.F64:
+        w = bits.view(np.float64)
         with np.errstate(over="ignore"):
             clipped = np.where(np.isfinite(w), np.clip(w, -_LARGEST_CELL, _LARGEST_CELL), w)
             bits = clipped.astype(np.float32).view(np.uint32)
-    codes = bits >> 16 if bits.itemsize == 4 else bits
-    into.hist[segment] += np.bincount(codes, minlength=CELLS).astype(np.uint32)
+    return bits >> np.uint32(16) if bits.itemsize == 4 else bits
 
 
 def _observe(moments: FloatArray, w: FloatArray) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xxhash
@@ -27,6 +28,9 @@ from thermoscan.tally.witness import new_witness
 JOB_BYTES = 32 << 20
 READ_BYTES = 2 << 20
 _JOB_TENSORS = 64
+
+B = TypeVar("B")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Bytes ``first`` to ``last`` of one order's tensor."""
+class Block:
+    """Bytes `first` to `last` of the tensor of the order with this index."""
 
     order: int
     first: int
@@ -63,8 +67,10 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    block: _Block
+class Counted:
+    """A block after the pass: its digest, and the sums of the pieces that it overlaps by index."""
+
+    block: Block
     digest: bytes
     parts: tuple[tuple[int, Part], ...]
 
@@ -89,42 +95,60 @@ def read(
         ChangedError: The checkpoint was cut short or replaced during the pass.
     """
     local = threading.local()
-    pending: deque[Future[list[_Result]]] = deque()
-    assembly = _Assembly(orders)
-    jobs = _jobs(orders)
+    assembly = Assembly(dict(enumerate(orders)))
+
+    def run(job: list[Block]) -> list[Counted]:
+        if not hasattr(local, "buffer"):
+            local.buffer = np.empty(READ_BYTES, np.uint8)
+        buffer = memoryview(local.buffer)
+        return [_count(block, orders[block.order], reader, visit, buffer) for block in job]
+
+    for result in in_order(_jobs(orders), run, workers):
+        reading = assembly.take(result)
+        progress(result.block.last - result.block.first)
+        if reading is not None:
+            yield reading
+
+
+def in_order(
+    jobs: Iterable[list[B]], run: Callable[[list[B]], list[R]], workers: int
+) -> Iterator[R]:
+    """Runs jobs on threads and yields their results in order, few jobs ahead of the caller."""
+    pending: deque[Future[list[R]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for job in jobs:
-                pending.append(pool.submit(_run, job, orders, reader, visit, local))
+                pending.append(pool.submit(run, job))
                 if len(pending) > 2 * workers:
-                    yield from assembly.take(pending.popleft().result(), progress)
+                    yield from pending.popleft().result()
             while pending:
-                yield from assembly.take(pending.popleft().result(), progress)
+                yield from pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Assembly:
-    """Puts the results of blocks, which arrive in order, together to readings."""
+class Assembly:
+    """Puts the blocks of one checkpoint, which arrive in order, together to readings."""
 
-    def __init__(self, orders: Sequence[Order]) -> None:
+    def __init__(self, orders: Mapping[int, Order]) -> None:
         self._orders = orders
         self._digests: list[bytes] = []
         self._parts: dict[int, Part] = {}
         self._tallies: dict[str, Tally] = {}
 
-    def take(self, results: list[_Result], progress: Callable[[int], None]) -> Iterator[Reading]:
-        for result in results:
-            order = self._orders[result.block.order]
-            self._digests.append(result.digest)
-            for index, part in result.parts:
-                self._add(order, index, part, result.block)
-            progress(result.block.last - result.block.first)
-            if result.block.last == order.tensor.nbytes:
-                yield Reading(order.tensor, _combine(self._digests), self._tallies)
-                self._digests, self._tallies = [], {}
+    def take(self, counted: Counted) -> Reading | None:
+        """Takes the next block; returns the reading of its tensor where it is the last one."""
+        order = self._orders[counted.block.order]
+        self._digests.append(counted.digest)
+        for index, part in counted.parts:
+            self._add(order, index, part, counted.block)
+        if counted.block.last < order.tensor.nbytes:
+            return None
+        reading = Reading(order.tensor, _combine(self._digests), self._tallies)
+        self._digests, self._tallies = [], {}
+        return reading
 
-    def _add(self, order: Order, index: int, part: Part, block: _Block) -> None:
+    def _add(self, order: Order, index: int, part: Part, block: Block) -> None:
         before = self._parts.pop(index, None)
         merged = part if before is None else before.merge(part)
         piece = order.pieces[index]
@@ -135,72 +159,96 @@ class _Assembly:
             self._parts[index] = merged
 
 
+def digest_of(content: memoryview) -> str:
+    """Returns the digest that a stored tensor of these bytes, in memory order, would have."""
+    blocks = range(0, max(len(content), 1), JOB_BYTES)
+    return _combine([xxhash.xxh3_128_digest(content[at : at + JOB_BYTES]) for at in blocks])
+
+
 def _combine(digests: list[bytes]) -> str:
     if len(digests) == 1:
         return digests[0].hex()
     return xxhash.xxh3_128_hexdigest(b"".join(digests))
 
 
-def _jobs(orders: Sequence[Order]) -> Iterator[list[_Block]]:
-    job: list[_Block] = []
+def _jobs(orders: Sequence[Order]) -> Iterator[list[Block]]:
+    blocks = (
+        Block(index, first, min(first + JOB_BYTES, order.tensor.nbytes))
+        for index, order in enumerate(orders)
+        for first in range(0, max(order.tensor.nbytes, 1), JOB_BYTES)
+    )
+    return batched(blocks, lambda block: block.last - block.first)
+
+
+def batched(blocks: Iterable[B], size_of: Callable[[B], int]) -> Iterator[list[B]]:
+    """Puts small blocks together to jobs of at most `JOB_BYTES`; a larger block is its own job."""
+    job: list[B] = []
     size = 0
-    for index, order in enumerate(orders):
-        total = order.tensor.nbytes
-        for first in range(0, max(total, 1), JOB_BYTES):
-            last = min(first + JOB_BYTES, total)
-            if job and (size + last - first > JOB_BYTES or len(job) >= _JOB_TENSORS):
-                yield job
-                job, size = [], 0
-            job.append(_Block(index, first, last))
-            size += last - first
+    for block in blocks:
+        if job and (size + size_of(block) > JOB_BYTES or len(job) >= _JOB_TENSORS):
+            yield job
+            job, size = [], 0
+        job.append(block)
+        size += size_of(block)
     if job:
         yield job
 
 
-def _run(
-    job: list[_Block],
-    orders: Sequence[Order],
-    reader: ByteReader,
-    visit: Visit,
-    local: threading.local,
-) -> list[_Result]:
-    if not hasattr(local, "buffer"):
-        local.buffer = np.empty(READ_BYTES, np.uint8)
-    buffer = memoryview(local.buffer)
-    return [_count(block, orders[block.order], reader, visit, buffer) for block in job]
-
-
 def _count(
-    block: _Block, order: Order, reader: ByteReader, visit: Visit, buffer: memoryview
-) -> _Result:
-    """Reads one block chunk by chunk, and counts each chunk into the pieces that it overlaps."""
-    digest = xxhash.xxh3_128()
-    tensor, itemsize = order.tensor, order.tensor.dtype.itemsize
-    parts: list[tuple[int, Part]] = []
-    index = _first_piece(order, block.first // itemsize)
-    current: Accumulator | None = None
-    witness = new_witness(tensor.dtype)
+    block: Block, order: Order, reader: ByteReader, visit: Visit, buffer: memoryview
+) -> Counted:
+    """Reads one block chunk by chunk, and counts each chunk."""
+    counting = Counting(order, block, visit)
     for first in range(block.first, block.last, READ_BYTES):
         chunk = buffer[: min(READ_BYTES, block.last - first)]
-        read_elements(reader, tensor, first, chunk)
-        digest.update(chunk)
-        bits, at = bits_of(chunk, tensor.dtype), first // itemsize
-        while bits.size and index < len(order.pieces):
-            piece = order.pieces[index]
-            current = current or Accumulator(piece, tensor.dtype)
-            share = bits[: piece.start + piece.size - at]
-            visit(current, share, at - piece.start)
-            witness = witness.see(share) if itemsize >= 4 else witness
-            bits, at = bits[share.size :], at + share.size
-            if at == piece.start + piece.size:
-                parts.append((index, part_of(current, witness)))
-                current, witness, index = None, new_witness(tensor.dtype), index + 1
-    if current is not None:
-        parts.append((index, part_of(current, witness)))
-    return _Result(block, digest.digest(), tuple(parts))
+        read_elements(reader, order.tensor, first, chunk)
+        counting.see(chunk)
+    return counting.done()
 
 
-def _first_piece(order: Order, element: int) -> int:
-    """The index of the piece that holds an element, counted in memory order."""
-    ends = [piece.start + piece.size for piece in order.pieces]
+class Counting:
+    """Counts the chunks of one block, in order, into the pieces that they overlap."""
+
+    def __init__(self, order: Order, block: Block, visit: Visit) -> None:
+        self._order = order
+        self._block = block
+        self._visit = visit
+        self._at = block.first // order.tensor.dtype.itemsize
+        self._index = piece_at(order.pieces, self._at)
+        self._current: Accumulator | None = None
+        self._witness = new_witness(order.tensor.dtype)
+        self._parts: list[tuple[int, Part]] = []
+        self._digest = xxhash.xxh3_128()
+
+    def see(self, chunk: memoryview) -> None:
+        """Takes the bytes that follow those seen before."""
+        self._digest.update(chunk)
+        dtype, pieces = self._order.tensor.dtype, self._order.pieces
+        bits = bits_of(chunk, dtype)
+        while bits.size and self._index < len(pieces):
+            piece = pieces[self._index]
+            self._current = self._current or Accumulator(piece, dtype)
+            share = bits[: piece.start + piece.size - self._at]
+            self._visit(self._current, share, self._at - piece.start)
+            if dtype.itemsize >= 4:
+                self._witness = self._witness.see(share)
+            bits, self._at = bits[share.size :], self._at + share.size
+            if self._at == piece.start + piece.size:
+                self._put(self._current)
+
+    def _put(self, sums: Accumulator) -> None:
+        self._parts.append((self._index, part_of(sums, self._witness)))
+        self._current, self._witness = None, new_witness(sums.dtype)
+        self._index += 1
+
+    def done(self) -> Counted:
+        """Returns what the block holds."""
+        if self._current is not None:
+            self._put(self._current)
+        return Counted(self._block, self._digest.digest(), tuple(self._parts))
+
+
+def piece_at(pieces: Sequence[Piece], element: int) -> int:
+    """Returns the index of the piece that holds an element, counted in memory order."""
+    ends = [piece.start + piece.size for piece in pieces]
     return int(np.searchsorted(ends, element, side="right"))

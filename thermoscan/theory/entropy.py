@@ -5,7 +5,7 @@ nothing of files or element types.
 
 The estimator is ``s = -Σ p ln(p/Δ) + (K-1)/2n`` with Miller and Madow's correction for K occupied
 cells. Cells are ``2^b`` to an octave and sign, and b is chosen for every octave from its own count:
-as fine as leaves `_PER_CELL` elements to a cell. So a spread that is small against its mean gets
+as fine as leaves `PER_CELL` elements to a cell. So a spread that is small against its mean gets
 the finest cells there are, and a thin tail or the octaves next to zero get one cell each, where the
 correction still holds. The outermost cells end where the observed values end.
 
@@ -26,7 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MINIMUM_CELLS = 8
-_PER_CELL = 32
+PER_CELL = 32
+"""Elements that a cell should hold: an octave gets as many cells as it has elements for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class Codes:
     octave_bits: int
 
 
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A histogram with the range of the values in it: from `minimum` to `maximum`."""
+
+    codes: Codes
+    minimum: float
+    maximum: float
+
+
 def discrete_entropy(counts: IntArray) -> float:
     """Returns the Shannon entropy of a histogram in bits per element; 0 for an empty one.
 
@@ -68,69 +78,83 @@ def discrete_entropy(counts: IntArray) -> float:
     return abs(float(-(p * np.log2(p)).sum()))
 
 
-def differential_entropy(codes: Codes, minimum: float, maximum: float) -> Entropy | None:
+def differential_entropy(histogram: Histogram) -> Entropy | None:
     """Estimates the differential entropy of the elements behind a histogram.
-
-    Args:
-        codes: The histogram.
-        minimum: The lower end of the observed values.
-        maximum: The upper end of the observed values.
 
     Returns:
         The estimate; None where fewer than `MINIMUM_CELLS` codes are occupied, so that nothing is
         known of the distribution within them.
     """
+    codes = histogram.codes
     if len(codes.signed) < MINIMUM_CELLS:
         return None
-    fine, bits = _coarsen(codes, _bits_per_octave(codes))
-    value, sampling = _estimate(_widths(fine, bits, minimum, maximum), fine.counts)
-    coarse, bits = _coarsen(fine, np.maximum(bits - 1, 0))
-    coarser, _ = _estimate(_widths(coarse, bits, minimum, maximum), coarse.counts)
+    bits = _bits_per_octave(codes)
+    fine = cells_of(codes, bits)
+    value, sampling = estimate(widths(fine, histogram), fine.counts)
+    coarse = cells_of(codes, np.maximum(bits - 1, 0))
+    coarser, _ = estimate(widths(coarse, histogram), coarse.counts)
     return Entropy(value=value, error=math.hypot(sampling, (coarser - value) / 3))
 
 
 def _bits_per_octave(codes: Codes) -> IntArray:
     """Returns, for every code, how many bits resolve its octave."""
     octave = np.sign(codes.signed) * (np.abs(codes.signed) >> codes.octave_bits)
-    starts = _starts(octave)
-    elements = np.add.reduceat(codes.counts, starts)
-    bits = np.log2(np.maximum(elements / _PER_CELL, 1)).astype(np.int64)
-    return np.repeat(np.minimum(bits, codes.octave_bits), np.diff([*starts, len(octave)]))
+    first = starts(octave)
+    elements = np.add.reduceat(codes.counts, first)
+    bits = np.log2(np.maximum(elements / PER_CELL, 1)).astype(np.int64)
+    return np.repeat(np.minimum(bits, codes.octave_bits), np.diff([*first, len(octave)]))
 
 
-def _coarsen(codes: Codes, bits: IntArray) -> tuple[Codes, IntArray]:
-    """Returns the cells that so many bits per octave make of the codes, each by its first code."""
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Codes put together to cells.
+
+    Attributes:
+        first: int64 ``(cells,)``, rising: each cell by its code next to zero.
+        counts: int64: elements per cell.
+        near: float64: magnitude at which the cell begins.
+        far: float64: magnitude at which it ends.
+    """
+
+    first: IntArray
+    counts: IntArray
+    near: FloatArray
+    far: FloatArray
+
+
+def cells_of(codes: Codes, bits: IntArray) -> Cells:
+    """Returns the cells that so many bits per octave, given for every code, make of the codes."""
     shift = codes.octave_bits - bits
     first = np.sign(codes.signed) * (np.abs(codes.signed) >> shift << shift)
-    starts = _starts(first)
-    counts = np.add.reduceat(codes.counts, starts)
-    return Codes(first[starts], counts, codes.edges, codes.octave_bits), bits[starts]
+    begin = starts(first)
+    counts = np.add.reduceat(codes.counts, begin)
+    magnitude = np.abs(first[begin])
+    last = np.minimum(magnitude + (1 << shift[begin]), len(codes.edges) - 1)
+    return Cells(first[begin], counts, codes.edges[magnitude], codes.edges[last])
 
 
-def _widths(cells: Codes, bits: IntArray, minimum: float, maximum: float) -> FloatArray:
-    """Returns the widths of cells that `_coarsen` made."""
-    first = np.abs(cells.signed)
-    near = cells.edges[first]
-    last = first + (1 << (cells.octave_bits - bits))
-    far = cells.edges[np.minimum(last, len(cells.edges) - 1)]
-    full: FloatArray = np.where(first == 0, 2 * far, far - near)
-    widths = full.copy()
-    for outermost, extreme, side in ((0, -minimum, -1), (-1, maximum, 1)):
+def widths(cells: Cells, histogram: Histogram) -> FloatArray:
+    """Returns the widths of cells; the outermost ones end where the observed values end."""
+    full: FloatArray = np.where(cells.first == 0, 2 * cells.far, cells.far - cells.near)
+    found = full.copy()
+    for outermost, extreme, side in ((0, -histogram.minimum, -1), (-1, histogram.maximum, 1)):
         # The inner edge, counted towards the extreme.
-        outward = cells.signed[outermost] * side > 0
-        inner = near[outermost] if outward else -far[outermost]
+        outward = cells.first[outermost] * side > 0
+        inner = cells.near[outermost] if outward else -cells.far[outermost]
         # k elements of a uniform cell reach k / (k + 1) of the way to its end, on average.
         k = cells.counts[outermost]
         reach = max((extreme - inner) * (k + 1) / k, 1e-6 * full[outermost])
-        widths[outermost] = min(full[outermost], reach)
-    return widths
+        found[outermost] = min(full[outermost], reach)
+    return found
 
 
-def _starts(keys: IntArray) -> IntArray:
+def starts(keys: IntArray) -> IntArray:
+    """Returns where each run of equal keys begins."""
     return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
 
 
-def _estimate(widths: FloatArray, counts: IntArray) -> tuple[float, float]:
+def estimate(widths: FloatArray, counts: IntArray) -> tuple[float, float]:
+    """Returns entropy and sampling error of elements in cells of these widths, nats."""
     n = counts.sum()
     p = counts / n
     surprise = -np.log(p / widths)

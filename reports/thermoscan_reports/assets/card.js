@@ -10,7 +10,7 @@ N=words(T.names).map(t=>t.replace(/\n/g,()=>T.names.numbers[k++])),
 R=words(T.roles),S=words(T.shapes),W=T.numbers.map(c=>words(c.why)),
 K=[[...N.keys()],...T.numbers.map(c=>[...c.letters].map((e,i)=>e=='.'?null :
 +((e<'a'?'-':'')+c.digits.substr(3*i,3)+'e'+(e.toLowerCase().charCodeAt()-112))))],
-show=(v,a=Math.abs(v))=>a<999.5||a>=999500?v.toPrecision(3):v.toFixed(),
+show=(v,a=Math.abs(v))=>a&&a<1e-4?v.toExponential(2):a<999.5||a>=999500?v.toPrecision(3):v.toFixed(),
 draw=()=>{
 const a=p*30,z=Math.min(a+30,O.length),B=$('body');
 B.textContent='';

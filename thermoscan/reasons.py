@@ -1,4 +1,4 @@
-"""Gathers the reasons for the values that a record of the card has not."""
+"""Reasons for the values that a card cannot give."""
 
 from __future__ import annotations
 
