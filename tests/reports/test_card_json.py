@@ -112,6 +112,17 @@ def test_a_card_of_version_1_stays_readable_for_ever() -> None:
     assert card.layers[-1].initialisation.variance == 0.0004
 
 
+def test_a_card_of_version_2_stays_readable_for_ever() -> None:
+    """This golden is never rewritten either: it has a run on data, a base, and experts."""
+    text = (GOLDENS / "card-2.json").read_bytes().decode("ascii")
+    card = from_json(text)
+    assert to_json(card) == text
+    assert card.probe is not None and card.probe.run.positions == 2310
+    assert card.comparison is not None and card.comparison.verdict == "fine-tune"
+    assert card.layers[-1].change is not None and card.layers[-1].change.rank == 8
+    assert [each.sampling_spread for each in card.experts] == [0.002]
+
+
 def test_the_text_is_ascii_ends_in_a_newline_and_has_a_line_per_layer() -> None:
     card = cards.hostile()
     text = to_json(card)
