@@ -122,6 +122,9 @@ def _csv_rows(lines: Iterator[Line], name: str, _limits: DataLimits) -> Iterator
     rows = csv.DictReader((f"{line}\n" for _, line in lines), strict=True)
     try:
         for row in rows:
+            if None in row:  # an unquoted comma would cut the text short
+                reason = f"line {rows.line_num} has more cells than the header"
+                raise DataError("row-malformed", reason, file=name)
             yield _pair(row, rows.line_num, name)
     except csv.Error as error:
         reason = f"line {rows.line_num}: {error}"

@@ -48,7 +48,8 @@ _DROPPED = frozenset(
     }
 )
 _DEPTHS = frozenset({"depth", "depths", "num_stages", "num_blocks"})
-_MOST_CLASSES = 1_000_000
+#: The library makes a name for every class: a million take a gigabyte.
+_MOST_CLASSES = 100_000
 #: Where a class with a head is missing from `architectures`, the heads to try, most telling first.
 _GUESSED = (Kind.MASKED, Kind.SEQUENCES, Kind.CAUSAL, Kind.PICTURE_CLASSES)
 

@@ -9,7 +9,7 @@ weight that is missing is an error.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from thermoscan.checkpoint import Checkpoint
 from thermoscan.dtypes import DType
 from thermoscan.errors import ProbeError
 from thermoscan.probe.subject import Examples, Subject, Task
+from thermoscan.text import printable
 from thermoscan_adapters.sample import sample_texts, synthetic_pictures
 from thermoscan_adapters.transformers_batches import free_bytes
 from thermoscan_adapters.transformers_choice import Candidate, Kind, candidates, configuration
@@ -143,7 +144,8 @@ def _load(
         if candidate.kind is Kind.BASE:
             missing = [name for name in missing if not name.startswith(_UNUSED)]
         if not missing:
-            return _Loaded(model, candidate.kind, _notes(candidate, tried))
+            notes = (*_notes(candidate, tried), *_left_out(found["unexpected_keys"]))
+            return _Loaded(model, candidate.kind, notes)
         inside = f"{candidate.cls.base_model_prefix}."
         if any(name.startswith(inside) for name in missing):
             break
@@ -162,6 +164,15 @@ def _notes(candidate: Candidate, tried: list[Candidate]) -> tuple[str, ...]:
         f"The checkpoint lacks the weights of a head for {tried[0].kind.value}: the model was run "
         "without one.",
     )
+
+
+def _left_out(names: Iterable[str]) -> tuple[str, ...]:
+    """Tells weights that the checkpoint holds and the model as it was run does not."""
+    left = sorted(names)
+    if not left:
+        return ()
+    first = printable(left[0], 60)
+    return (f"The model was run without {len(left)} of the checkpoint's tensors: '{first}', ...",)
 
 
 def _check_size(

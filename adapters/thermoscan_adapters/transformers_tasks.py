@@ -210,8 +210,8 @@ def _text_rows(
     able: Ability, asked: Asked, examples: Examples, inputs: int, seed: int
 ) -> list[Row]:
     """The texts as token ids; an empty row for a text too short to take a loss on."""
-    length = _longest(able)
     with at_work("tokenizer-failed", "its tokenizer cannot read this data"):
+        length = _longest(able)  # a stranger's file states it: it may be no number
         encoded = [
             able.encode(text[:_MOST_CHARACTERS], truncation=True, max_length=length)["input_ids"]
             for text in examples.texts[:inputs]

@@ -77,6 +77,7 @@ def test_reading_stops_at_the_last_example_that_is_wanted(tmp_path: Path) -> Non
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}', "label-missing"),
         ("a.csv", "text,label\na,1\nb,\n", "label-missing"),
         ("a.csv", "label\na\n", "row-without-text"),
+        ("a.csv", "text\nrain, then sun\n", "row-malformed"),
         ("a.csv", 'text\n"a', "row-malformed"),
         ("a.csv", "text\n" + '"' + "a\n" * 200_000 + '"', "row-malformed"),
     ],

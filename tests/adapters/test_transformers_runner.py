@@ -390,6 +390,7 @@ def copied(model: Path, tmp_path: Path) -> Path:
         ({"num_hidden_layers": 10**9}, "config-mismatch"),
         ({"num_hidden_layers": 3}, "weights-missing"),
         ({"num_labels": 10**9}, "config-mismatch"),
+        ({"num_labels": 100_001}, "config-mismatch"),
         ({"model_type": "resnet", "depths": [10**9]}, "config-mismatch"),
         ({"vocab_size": 10**9}, "config-mismatch"),
         ({"intermediate_size": 97}, "config-mismatch"),
@@ -495,6 +496,23 @@ def test_a_tokenizer_of_another_model_is_told(copied: Path) -> None:
     content["model"]["vocab"]["a"] = 100
     path.write_text(json.dumps(content))
     assert refusal(copied).code == "tokenizer-mismatch"
+
+
+@pytest.mark.parametrize("length", ["long", [1], float("nan"), float("inf")])
+def test_a_tokenizer_whose_length_is_no_number_is_refused(copied: Path, length: Any) -> None:
+    path = copied / "tokenizer_config.json"
+    settings = {**json.loads(path.read_text()), "model_max_length": length}
+    path.write_text(json.dumps(settings))
+    assert refusal(copied).code == "tokenizer-failed"
+
+
+def test_weights_that_the_model_is_run_without_are_told(copied: Path) -> None:
+    whole = len(load_file(copied / "model.safetensors"))
+    edit_config(copied, num_hidden_layers=0)
+    card = run(copied)
+    outside = [layer for layer in card.layers if layer.probe is not None]
+    left = whole - len(outside) - 1  # the last norm is no layer
+    assert any(f"run without {left} of the checkpoint's tensors" in note for note in card.notes)
 
 
 def test_a_tokenizer_without_a_mask_leaves_a_masked_model_without_a_loss(tmp_path: Path) -> None:

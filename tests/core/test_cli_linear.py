@@ -324,3 +324,10 @@ def test_hostile_names_reach_no_output_raw(folder: Path) -> None:
         done = run(f"{bad}.csv", *arguments, cwd=folder)
         assert "\x1b" not in done.stdout + done.stderr
         assert "\u202e" not in done.stdout + done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_one_line_of_error(folder: Path) -> None:
+    done = run("old.csv", "--json", "missing/card.json", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("thermoscan: missing/card.json: no file can be written there")
+    assert done.stderr.count("\n") == 1

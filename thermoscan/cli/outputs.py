@@ -13,6 +13,7 @@ import click
 
 from thermoscan.card import Card
 from thermoscan.cli.options import SEVERITIES
+from thermoscan.errors import OptionError
 from thermoscan.plugins import reporter
 
 REPORTS_FOLDER = Path("thermoscan-reports")
@@ -77,8 +78,16 @@ def folder_name(model_id: str) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
+    """Writes a file whole or not at all.
+
+    Raises:
+        OptionError: ``output-unwritable``: no file can be made there.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
+    except OSError as error:
+        reason = f"no file can be written there ({error.strerror})"
+        raise OptionError("output-unwritable", reason, file=str(path)) from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
