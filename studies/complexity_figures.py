@@ -52,6 +52,7 @@ def _of_size(part: Zoo, size: int) -> Zoo:
 
 def _scatter(groups: Mapping[str, Zoo], indicators: Sequence[Indicator]) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: PLC0415
 
     figure = Figure(figsize=(4.2 * len(indicators), 3.8))
     columns = figure.subplots(1, len(indicators), sharey=True)
@@ -62,6 +63,9 @@ def _scatter(groups: Mapping[str, Zoo], indicators: Sequence[Indicator]) -> Figu
             look = {"color": colour, "marker": marker, "label": label}
             axes.scatter(values, accuracies, s=18, alpha=0.7, **look)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(indicator.name)
     figure.axes[0].set_ylabel("test accuracy")
     figure.axes[0].legend()

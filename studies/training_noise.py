@@ -44,7 +44,7 @@ def noise_section(cards: Mapping[str, Sequence[Card]]) -> tuple[Section, str]:
         rises[family] = (float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(shared))))
     order_rho, order_p = within_families(list(orders.values()))
     heat_rho, heat_p = within_families(list(temperatures.values()))
-    figure = Figure(figsize=(8, 3.2))
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for family in cards:
         left.plot(orders[family], marker="o", label=family)

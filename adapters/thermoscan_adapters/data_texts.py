@@ -121,6 +121,9 @@ def _json_rows(lines: Iterator[Line], name: str, _limits: DataLimits) -> Iterato
 def _csv_rows(lines: Iterator[Line], name: str, _limits: DataLimits) -> Iterator[Pair]:
     rows = csv.DictReader((f"{line}\n" for _, line in lines), strict=True)
     try:
+        names = list(rows.fieldnames or ())
+        if len(set(names)) < len(names):
+            raise DataError("row-malformed", "two of its columns have the same name", file=name)
         for row in rows:
             if None in row:  # an unquoted comma would cut the text short
                 reason = f"line {rows.line_num} has more cells than the header"

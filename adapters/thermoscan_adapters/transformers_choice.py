@@ -44,7 +44,7 @@ _DROPPED = frozenset(
     {
         *("auto_map", "_name_or_path", "_attn_implementation", "attn_implementation"),
         *("_attn_implementation_internal", "_experts_implementation", "use_pretrained_backbone"),
-        *("torch_dtype", "dtype"),
+        *("torch_dtype", "dtype", "return_dict", "use_return_dict"),
     }
 )
 _DEPTHS = frozenset({"depth", "depths", "num_stages", "num_blocks"})

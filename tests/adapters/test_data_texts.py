@@ -79,6 +79,7 @@ def test_reading_stops_at_the_last_example_that_is_wanted(tmp_path: Path) -> Non
         ("a.csv", "label\na\n", "row-without-text"),
         ("a.csv", "text\nrain, then sun\n", "row-malformed"),
         ("a.csv", 'text\n"a', "row-malformed"),
+        ("a.csv", "text,text\na,b\n", "row-malformed"),
         ("a.csv", "text\n" + '"' + "a\n" * 200_000 + '"', "row-malformed"),
     ],
 )

@@ -92,6 +92,13 @@ def test_a_causal_model_has_the_loss_that_the_library_takes(
     assert all(each.probe is not None for each in found.layers)
 
 
+def test_a_configuration_that_asks_for_tuples_changes_nothing(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "gpt2", "ForCausalLM")
+    before = run(tmp_path / "m", jsonl(tmp_path))
+    edit_config(tmp_path / "m", return_dict=False)
+    assert run(tmp_path / "m", jsonl(tmp_path)).probe == before.probe
+
+
 def test_its_temperatures_are_those_of_autograd_on_the_padded_batch(tmp_path: Path) -> None:
     model: Any = write_model(tmp_path / "m", "llama", "ForCausalLM")
     found = run(tmp_path / "m", jsonl(tmp_path))
