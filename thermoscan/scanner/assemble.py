@@ -52,9 +52,9 @@ NO_LAYER = "no layer was analysed"
 NO_SUM = "no layer but embeddings was analysed, whose inputs are one-hot"
 
 _ESTIMATED = (
-    "Work efficiency is estimated from the weights: pre-activations are taken as normal, with the "
-    "gain and bias of the norm that feeds the layer, or unit-energy inputs where none does. It was "
-    "not measured on data."
+    "The work efficiency of an engine is estimated from the weights, not measured: pre-activations "
+    "are taken as normal, with the gain and bias of the norm that feeds the layer, or unit-energy "
+    "inputs where none does."
 )
 _NORMALISED = (
     "Where a norm stands between a layer and its activation, the pre-activation has the mean and "
