@@ -36,18 +36,27 @@ class Alignment:
 
 
 def align(model: Iterable[str], base: Iterable[str]) -> Alignment:
-    """Returns the prefixes that make most names agree; none where they agree as they are."""
+    """Returns the prefixes that make most names agree; none where they agree as they are.
+
+    A prefix without which two names of one checkpoint would be the same stays.
+    """
     model, base = set(model), set(base)
     best, most = Alignment("", ""), len(model & base)
     for prefix in _prefixes(model):
-        agreeing = len({name.removeprefix(prefix) for name in model} & base)
+        agreeing = _agreeing(model, prefix, base)
         if agreeing > most:
             best, most = Alignment(prefix, ""), agreeing
     for prefix in _prefixes(base):
-        agreeing = len({name.removeprefix(prefix) for name in base} & model)
+        agreeing = _agreeing(base, prefix, model)
         if agreeing > most:
             best, most = Alignment("", prefix), agreeing
     return best
+
+
+def _agreeing(names: set[str], prefix: str, others: set[str]) -> int:
+    """How many names agree without a prefix; 0 where two of them would become one."""
+    bare = {name.removeprefix(prefix) for name in names}
+    return len(bare & others) if len(bare) == len(names) else 0
 
 
 def _prefixes(names: set[str]) -> list[str]:

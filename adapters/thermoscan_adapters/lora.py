@@ -40,6 +40,7 @@ _FACTORS = {
     ".lora_embedding_A": ("embedding", 0),
     ".lora_embedding_B": ("embedding", 1),
 }
+_TWICE = "the adapter holds this weight twice"
 _LARGEST_FACTOR = 1 << 26
 _HELD = 8
 _MERGED = (DType.F64, DType.F32, DType.F16, DType.BF16)
@@ -94,6 +95,8 @@ def apply_lora(base: Checkpoint, adapter: Adapter) -> Checkpoint:
     offset = adapter.file.size
     for (module, kind), (a, b) in factors.items():
         target = _target(module, by_name, names, file)
+        if target.name in replaced:
+            raise _unfit("adapter-key", _TWICE, adapter, target.name)
         merged = _merged(target, file, offset)
         products.append(_product(kind, module, target, merged, (a, b), adapter.config))
         replaced[target.name] = merged
@@ -101,6 +104,8 @@ def apply_lora(base: Checkpoint, adapter: Adapter) -> Checkpoint:
     for name, tensor in whole.items():
         bare = names.of_model(name)
         own = bare if bare in by_name else name
+        if own in replaced:
+            raise _unfit("adapter-key", _TWICE, adapter, own)
         replaced[own] = replace(tensor, name=own)
     kept = [replaced.pop(tensor.name, tensor) for tensor in base.tensors]
     return Checkpoint(
@@ -136,7 +141,10 @@ def _sort_out(
         elif "lora_" in name:
             raise _unfit("adapter-key", "it is no factor that is applied", adapter, tensor.name)
         else:
-            whole[name.replace(".base_layer.", ".").replace(".modules_to_save.", ".")] = tensor
+            bare = name.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+            if bare in whole:
+                raise _unfit("adapter-key", _TWICE, adapter, bare)
+            whole[bare] = tensor
     for (module, _), pair in found.items():
         if len(pair) != 2:
             raise _unfit("adapter-key", "one of its two factors is missing", adapter, module)
@@ -242,9 +250,11 @@ class _MergedReader:
         left, right = self._factor(product.left), self._factor(product.right)
         columns = right.shape[1]
         rows = slice(begin // columns, -(-(begin + merged.size) // columns))
-        added = (left[rows] @ right).reshape(-1)
-        skip = begin - rows.start * columns
-        merged += product.scale * added[skip : skip + merged.size]
+        # What overflows is what the merged weights would be: infinite, or no number.
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = (left[rows] @ right).reshape(-1)
+            skip = begin - rows.start * columns
+            merged += product.scale * added[skip : skip + merged.size]
         buffer[:] = _encoded(merged, dtype)
 
     def _read_factor(self, factor: tuple[Tensor, bool]) -> FloatArray:

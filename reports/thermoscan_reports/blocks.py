@@ -151,6 +151,16 @@ def _expert(each: ExpertSpread) -> tuple[str, ...]:
         percent(each.temperature_spread),
         percent(each.sampling_spread),
         shown(each.order_spread),
-        printable(each.coldest or NULL, 60),
-        printable(each.hottest or NULL, 60),
+        _which(each.coldest, each.name),
+        _which(each.hottest, each.name),
     )
+
+
+def _which(expert: str | None, mixture: str) -> str:
+    """What an expert's name has in the place of the mixture's ``*``: its number."""
+    if not expert:
+        return NULL
+    pairs = enumerate(zip(expert, mixture, strict=False))
+    begin = next((at for at, (one, other) in pairs if one != other), 0)
+    end = len(expert) - (len(mixture) - begin - len("*"))
+    return printable(expert[begin:end], 20) or NULL

@@ -172,7 +172,7 @@ def _blocks(page: Page) -> Iterator[RenderableType]:
         yield from map(Text, block.sentences)
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for name in block.columns:
-            table.add_column(name)
+            table.add_column(name, overflow="fold")
         for row in block.rows:
             table.add_row(*map(Text, row))
         yield table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,20 @@ def test_an_adapter_alone_says_what_to_do(tmp_path: Path) -> None:
     assert error.value.code == "adapter-alone"
 
 
+@pytest.mark.parametrize("factor", [math.inf, 1e300])
+def test_factors_out_of_range_make_weights_that_are_not_finite(
+    factor: float, tmp_path: Path
+) -> None:
+    save("llama", tmp_path, r=2, target_modules=["q_proj"])
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({k: v.double() * factor for k, v in load_file(weights).items()}, weights)
+    _, merged = opened(tmp_path)
+    changed = [t for t in merged.tensors if t.name.endswith("q_proj.weight")]
+    assert changed
+    for tensor in changed:
+        assert not np.isfinite(read(merged, tensor)).all()
+
+
 Edit = Callable[[dict[str, Any], State], None]
 
 
@@ -150,6 +165,17 @@ def drop_first(ending: str) -> Edit:
     return edit
 
 
+def repeat_first(ending: str, name: str) -> Edit:
+    """Holds a tensor of the first factor's shape under a name of its module's."""
+
+    def edit(_: dict[str, Any], state: State) -> None:
+        key = next(key for key in state if key.endswith(ending))
+        for each in name.split():
+            state[key.replace(ending, each)] = torch.zeros_like(state[key])
+
+    return edit
+
+
 HOSTILE: dict[str, tuple[Edit, str]] = {
     "another kind": (setting(peft_type="IA3"), "adapter-type"),
     "no kind": (setting(peft_type=None), "adapter-type"),
@@ -171,8 +197,18 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "an absent target": (rename("q_proj", "z_proj"), "adapter-target"),
     "a factor without its partner": (drop_first("lora_B.weight"), "adapter-key"),
     "other names": (rename("base_model.model.", ""), "adapter-key"),
+    "a product for a weight that it holds whole": (
+        repeat_first("lora_B.weight", "weight"), "adapter-key"
+    ),
+    "two products for one weight": (
+        repeat_first("lora_A.weight", "lora_embedding_A lora_embedding_B"), "adapter-key"
+    ),
+    "one weight under two names": (
+        repeat_first("q_proj.lora_A.weight", "o_proj.weight o_proj.base_layer.weight"),
+        "adapter-key",
+    ),
     "a magnitude": (rename("lora_A.weight", "lora_magnitude_vector"), "adapter-key"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -321,6 +321,68 @@ def test_values_that_are_not_finite_are_no_obstacle(tmp_path: Path) -> None:
 # -- names, command --------------------------------------------------------------------------------
 
 
+def test_numbers_whose_squares_overflow_give_no_figure_instead_of_a_wrong_one(
+    tmp_path: Path,
+) -> None:
+    base = {"h.weight": random(64, 64).double() * 1e200, "v.weight": random(64, 64).double()}
+    model = {
+        "h.weight": random(64, 64, seed=1).double() * 1e200,
+        "v.weight": base["v.weight"] * 1e160,
+    }
+    card = pair(tmp_path, base, model)
+    for name in base:
+        _, change = layer(card, name)
+        assert change.cosine is None
+        assert change.rank is None
+    assert layer(card, "v.weight")[1].kept == pytest.approx(1e160)
+
+
+def test_a_share_kept_that_is_beyond_all_bounds_is_no_obstacle_to_a_verdict(tmp_path: Path) -> None:
+    start = random(64, 64, scale=1.0).double()
+    base = {f"{k}.weight": random(64, 64, seed=k).double() for k in range(3)}
+    model = {name: 0.5 * w + 0.5 * w.flip(0) for name, w in base.items()}
+    card = pair(tmp_path, base | {"h.weight": start * 1e-154}, model | {"h.weight": start * 1e154})
+    assert verdict(card) == "merge candidate"
+
+
+def test_an_entry_that_is_not_finite_on_one_side_moves_no_energy(tmp_path: Path) -> None:
+    base = {"h.weight": random(64, 64)}
+    model = {"h.weight": base["h.weight"].clone()}
+    model["h.weight"][3, 3] = math.nan
+    _, change = layer(pair(tmp_path, base, model), "h.weight")
+    assert change.energy_change is not None
+    assert change.energy_error is not None
+    assert abs(change.energy_change) < 3 * change.energy_error
+
+
+def test_where_nothing_is_finite_the_change_has_no_rank(tmp_path: Path) -> None:
+    base = {"h.weight": random(64, 64)}
+    _, change = layer(pair(tmp_path, base, {"h.weight": base["h.weight"] * math.nan}), "h.weight")
+    assert change.rank is None
+
+
+def test_a_table_that_grew_and_kept_nothing_is_as_unrelated_as_the_rest(tmp_path: Path) -> None:
+    base = {**layers(), "table.weight": random(500, 300, seed=8)}
+    model = {**layers(seed=20), "table.weight": random(600, 300, seed=28)}
+    card = pair(tmp_path, base, model)
+    assert statuses(card) == {"replaced": 4, "resized": 1}
+    assert verdict(card) == "unrelated"
+
+
+def test_integers_alone_that_are_the_same_are_the_same_weights(tmp_path: Path) -> None:
+    packed = {"h.qweight": torch.arange(4096, dtype=torch.int32).reshape(64, 64)}
+    assert verdict(pair(tmp_path, packed, packed)) == "same weights"
+    other = {"h.qweight": packed["h.qweight"] + 1}
+    assert verdict(pair(tmp_path, packed, other)) == "unrelated"
+
+
+def test_a_prefix_stays_where_two_names_would_become_one() -> None:
+    base = ["a.weight", "b.weight"]
+    model = ["m.a.weight", "m.b.weight", "a.weight"]
+    assert align(model, base).model == ""
+    assert align(base, model).base == ""
+
+
 def test_prefixes_are_found_on_either_side_and_only_where_they_help() -> None:
     bare = ["a.weight", "b.weight", "b.bias"]
     wrapped = [f"model.{name}" for name in bare] + ["head.weight"]

@@ -67,6 +67,17 @@ def test_mixtures_are_bounded_and_the_widest_come_first() -> None:
     assert [row[0] for row in experts.rows[:2]] == ["m49", "m48"]
 
 
+def test_the_extreme_experts_are_named_by_their_numbers() -> None:
+    assert block("experts").rows[0][-2:] == ("5", "2")
+    card = cards.complete()
+    name = "layers.7.experts.{}.up.weight"
+    numbered = replace(
+        card.experts[0], name=name.format("*"), coldest=name.format(17), hottest=None
+    )
+    (row,) = blocks_of(replace(card, experts=(numbered,)))[-1].rows
+    assert row[-2:] == ("17", "–")
+
+
 def test_the_headline_has_what_was_measured_beside_what_was_estimated() -> None:
     figures = {figure.key: figure.value for figure in page_of(cards.complete()).figures}
     assert figures["work_efficiency"] == "17.4 %"

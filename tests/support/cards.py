@@ -345,7 +345,7 @@ def complete() -> Card:
         kept=0.9989,
     )
     experts = (
-        ExpertSpread("encoder.layer.*.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.002, 0.004,
+        ExpertSpread("encoder.layer.3.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.002, 0.004,
                      "encoder.layer.3.experts[5]", "encoder.layer.3.experts[2]"),
     )  # fmt: skip
     return replace(

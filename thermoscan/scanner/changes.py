@@ -27,6 +27,8 @@ BELOW_ERROR = "it differs from the base checkpoint by less than the error of its
 NO_PAIRS = "its entries and those of the base do not correspond"
 NO_STATE = "the layer or the base's has no energy or no entropy"
 NOT_LOW = "it is not low"
+NOT_FINITE = "no entry is finite in both"
+OUT_OF_RANGE = "its squares are out of range"
 NOT_SKETCHED = "the matrix is too large, or of a layout that is not looked at"
 
 CORRELATED = 0.05
@@ -84,6 +86,22 @@ class Pairs:
         return int(self.sums[PairColumn.EQUAL]) == self.size
 
     @property
+    def odd(self) -> int:
+        """Pairs that the sums leave out, of which an element is not finite."""
+        return self.size - int(self.sums[PairColumn.COUNT])
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing of the base is left: its entries and the layer's are independent.
+
+        A change of low rank leaves all of the base beneath it, however large it is.
+        """
+        n = float(self.sums[PairColumn.COUNT])
+        if self.correlation is None or n < FEWEST or self.rank is not None:
+            return False
+        return abs(self.correlation) <= CORRELATED + CORRELATION_ERRORS / math.sqrt(n)
+
+    @property
     def unmoved(self) -> bool:
         """Whether nothing happened but rounding."""
         return self.same or self.rounded
@@ -124,6 +142,8 @@ def pairs_of(
 def _rank(
     part: PairPart, segment: int, sums: FloatArray, types: tuple[DType, DType]
 ) -> tuple[int | None, str | None]:
+    if not sums[PairColumn.COUNT]:
+        return None, NOT_FINITE
     if sums[PairColumn.DIFFERENCE_SQUARE] == 0:
         return 0, None
     if part.sketch is None:
@@ -131,6 +151,8 @@ def _rank(
     if part.sketch.products is None:
         return None, NOT_LOW
     noise = rounding_noise(sums[PairColumn.SQUARE] / max(sums[PairColumn.COUNT], 1.0), types)
+    if not math.isfinite(noise):
+        return None, OUT_OF_RANGE
     columns = part.sketch.bounds[segment + 1] - part.sketch.bounds[segment]
     rank = rank_of(part.sketch.products[segment], columns, noise)
     return rank, NOT_LOW if rank is None else None
@@ -187,20 +209,9 @@ def _status(found: LayerMeasurement, before: Before, pairs: Pairs | None) -> str
         return "same"
     if pairs.rounded:
         return "rounded"
-    if not _is_lost(pairs):
+    if not pairs.lost:
         return "changed"
     return "re-initialised" if _is_fresh(found) else "replaced"
-
-
-def _is_lost(pairs: Pairs) -> bool:
-    """Says whether nothing of the base is left: its entries and the layer's are independent.
-
-    A change of low rank leaves all of the base beneath it, however large it is.
-    """
-    n = float(pairs.sums[PairColumn.COUNT])
-    if pairs.correlation is None or n < FEWEST or pairs.rank is not None:
-        return False
-    return abs(pairs.correlation) <= CORRELATED + CORRELATION_ERRORS / math.sqrt(n)
 
 
 def _is_fresh(found: LayerMeasurement) -> bool:
@@ -221,7 +232,7 @@ def _transition(found: LayerMeasurement, before: Before, pairs: Pairs | None) ->
     state, entropy = found.state, found.tally.entropy
     if state is None or before.state is None:
         return None
-    holes = max(found.tally.atom, before.atom)
+    holes = max(found.tally.atom, before.atom) + (pairs.odd if pairs else 0)
     paired = pairs is not None and not _is_sparse(holes, found.tally.count)
     change = pairs.entropy if pairs is not None and paired else None
     if change is None and entropy is not None and before.entropy is not None:
@@ -313,8 +324,9 @@ def figures_of(sums: FloatArray) -> Figures:
     if not zero:
         return Figures(None, None, None)
     scale = math.sqrt(one) * math.sqrt(zero)
+    cosine = product / scale if 0 < scale < math.inf else math.nan
     return Figures(
         distance=math.sqrt(apart / zero),
-        cosine=max(-1.0, min(1.0, product / scale)) if scale else None,
+        cosine=max(-1.0, min(1.0, cosine)) if math.isfinite(cosine) else None,
         kept=product / zero,
     )

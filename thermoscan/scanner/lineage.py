@@ -47,7 +47,6 @@ LARGE = 1024
 
 _NO_PAIR = "no layer of the base corresponds entry by entry"
 _NO_CHANGE = "no layer is in both with an entropy"
-_LOST = frozenset({"replaced", "re-initialised"})
 _ENDS = frozenset({Role.EMBEDDING, Role.HEAD})
 
 
@@ -79,7 +78,7 @@ class _Compared:
 
     @property
     def kept(self) -> bool:
-        return self.status not in _LOST
+        return not self.pairs.lost
 
 
 def comparison_of(
@@ -145,7 +144,7 @@ def _verdict(
 ) -> tuple[str, str]:
     total = sum(each.size for each in compared)
     if not total:
-        return "unrelated", "no layer of the base has the name and shape of one of the model"
+        return _uncompared(statuses, rest, removed)
     lost = [each for each in compared if not each.kept]
     share = sum(each.size for each in lost) / total
     if share >= UNRELATED:
@@ -162,6 +161,12 @@ def _verdict(
             f"parameters compared, while {len(compared) - len(lost)} keep it"
         )
     return _averaged(compared) or ("fine-tune", _trained(compared, lost, statuses, rest))
+
+
+def _uncompared(statuses: Mapping[str, int], rest: Rest, removed: int) -> tuple[str, str]:
+    if rest.same and not (rest.changed or removed or statuses):
+        return "same weights", f"no layer can be compared; all {rest.same} tensors are the same"
+    return "unrelated", "no layer of the base can be compared with one of the model entry by entry"
 
 
 def _unchanged(
@@ -206,7 +211,8 @@ def _left_over(figures: Figures) -> float:
     """``|w₁ - kept·w₀| / |w₀|``."""
     if figures.distance is None or figures.kept is None:
         return math.nan
-    return math.sqrt(max(figures.distance**2 - (1 - figures.kept) ** 2, 0.0))
+    off = abs(1 - figures.kept)
+    return math.sqrt(max(figures.distance - off, 0.0)) * math.sqrt(figures.distance + off)
 
 
 def _trained(

@@ -175,7 +175,7 @@ class _Sums:
 
     def _change(self, one: Bits, zero: Bits, chosen: slice | IntArray) -> FloatArray:
         """What was added to the chosen elements; 0 where that is not finite."""
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             change = values(one[chosen], self._wide) - values(zero[chosen], self._wide)
         return np.where(np.isfinite(change), change, 0.0)
 

@@ -11,6 +11,7 @@ block looks at its first rows first, and gives up as soon as they show a rank ab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -88,7 +89,8 @@ class Sketch:
                 return replace(self, products=None)
         matrix = self._matrix(change(slice(None)), start)
         segments = zip(self.bounds[:-1], self.bounds[1:], strict=True)
-        added = [matrix[:, a:b] @ directions(b - a) for a, b in segments]
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = [matrix[:, a:b] @ directions(b - a) for a, b in segments]
         merged = self.merge(Sketch(first, tuple(added), self.bounds))
         if known < _LOOK and merged.products and len(merged.products[0]) >= _LOOK:
             widths = np.diff(self.bounds)
@@ -145,9 +147,14 @@ def rank_of(product: FloatArray, columns: int, noise: float) -> int | None:
         columns: Of the change itself.
         noise: Standard deviation that rounding gives an entry of the change.
     """
-    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(product.T @ product), 0.0))
+    largest = float(np.abs(product).max(initial=0.0))
+    if not math.isfinite(largest):
+        return None
+    # Squares of numbers of any size, in units of the largest, are in range.
+    scaled = product / (largest or 1.0)
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(scaled.T @ scaled), 0.0))
     # The largest singular value of a matrix of independent noise is about this.
-    floor = noise * columns**0.5 * (len(product) ** 0.5 + WIDTH**0.5)
+    floor = noise / (largest or 1.0) * columns**0.5 * (len(product) ** 0.5 + WIDTH**0.5)
     rank = int((singular > max(floor, 1e-7 * singular.max(initial=0.0))).sum())
     return rank if rank <= min(LOW, len(product) // 2, columns // 2) else None
 
