@@ -20,7 +20,6 @@ from thermoscan.plugins import adapter_for
 from thermoscan.scanner.assemble import card_of
 from thermoscan.scanner.measure import Progress, measure
 from thermoscan.scanner.measurement import Measurement
-from thermoscan.scanner.twins import measure_twins
 
 _READ_BYTES = 4 << 20
 
@@ -70,6 +69,8 @@ def compare(
         CheckpointError: One of the checkpoints cannot be trusted, or the adapter does not fit.
         OptionError: An option makes no sense.
     """
+    from thermoscan.scanner.twins import measure_twins  # noqa: PLC0415 - a scan needs none of it
+
     options = options or ScanOptions()
     base_opened = OpenOptions(revision=options.base_revision, limits=options.limits)
     with adapter_for(base).open(base, base_opened) as before:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from threadpoolctl import threadpool_limits
+
 from thermoscan.alignment import Alignment, align
 from thermoscan.anatomy import Anatomy, dissect
 from thermoscan.anatomy.model import Layer, Role
@@ -58,8 +60,10 @@ def measure_twins(
     total = sum(twin.nbytes for twin in twins)
     readers = Readers(measuring.vectors, base.reader)
     count = counter(progress, total)
-    for reading in read_twins(twins, readers, accumulate.visit, options.workers, count):
-        gathered.take(reading)
+    # Each worker multiplies small matrices: threads of the BLAS's own would fight for its core.
+    with threadpool_limits(1, user_api="blas"):
+        for reading in read_twins(twins, readers, accumulate.visit, options.workers, count):
+            gathered.take(reading)
     found = gathered.done()
     return replace(found, checkpoint=replace(model, notes=(*model.notes, *notes)))
 
