@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from thermoscan.card import LayerChange
 from thermoscan.dtypes import DType
+from thermoscan.reasons import Reasons
 from thermoscan.scanner.measurement import LayerMeasurement
 from thermoscan.tally.cells import signed_codes
 from thermoscan.tally.geometry import Piece
@@ -275,27 +276,26 @@ def _refresh(status: str, moved: Transition | None) -> Transition | None:
 
 
 def _change(status: str, moved: Transition | None, pairs: Pairs | None) -> LayerChange:
-    reasons: dict[str, str] = {}
-
-    def value(name: str, number: float | None, reason: str) -> float | None:
-        if number is not None and math.isfinite(number):
-            return number
-        reasons[name] = reason
-        return None
-
+    reasons = Reasons()
     figures = figures_of(pairs.sums) if pairs else None
     no_figure = "the base's entries are all zero, or out of range" if pairs else NO_PAIRS
     if pairs is None or pairs.rank is None:
         reasons["rank"] = (pairs.rank_reason if pairs else None) or NO_PAIRS
     return LayerChange(
         status=status,
-        energy_change=value("energy_change", moved.energy_change if moved else None, NO_STATE),
-        energy_error=value("energy_error", moved.energy_error if moved else None, NO_STATE),
-        entropy_change=value("entropy_change", moved.entropy_change if moved else None, NO_STATE),
-        entropy_error=value("entropy_error", moved.entropy_error if moved else None, NO_STATE),
-        distance=value("distance", figures.distance if figures else None, no_figure),
-        cosine=value("cosine", figures.cosine if figures else None, no_figure),
-        kept=value("kept", figures.kept if figures else None, no_figure),
+        energy_change=reasons.value(
+            "energy_change", moved.energy_change if moved else None, NO_STATE
+        ),
+        energy_error=reasons.value("energy_error", moved.energy_error if moved else None, NO_STATE),
+        entropy_change=reasons.value(
+            "entropy_change", moved.entropy_change if moved else None, NO_STATE
+        ),
+        entropy_error=reasons.value(
+            "entropy_error", moved.entropy_error if moved else None, NO_STATE
+        ),
+        distance=reasons.value("distance", figures.distance if figures else None, no_figure),
+        cosine=reasons.value("cosine", figures.cosine if figures else None, no_figure),
+        kept=reasons.value("kept", figures.kept if figures else None, no_figure),
         rank=pairs.rank if pairs else None,
         reasons=reasons,
     )

@@ -23,6 +23,7 @@ import numpy as np
 from thermoscan.anatomy.model import Role
 from thermoscan.card import Comparison
 from thermoscan.checkpoint import Source
+from thermoscan.reasons import Reasons
 from thermoscan.scanner.changes import Figures, Pairs, figures_of
 from thermoscan.scanner.measurement import LayerMeasurement
 from thermoscan.tally.record import FloatArray, PairColumn
@@ -105,14 +106,9 @@ def comparison_of(
     ]
     verdict, because = _verdict(compared, statuses, rest, len(removed))
     figures = figures_of(sum((each.pairs.sums for each in compared), np.zeros(len(PairColumn))))
-    reasons = {} if base.revision else {"base_revision": "not from a hub repository"}
-
-    def value(name: str, number: float | None, reason: str) -> float | None:
-        if number is not None and math.isfinite(number):
-            return number
-        reasons[name] = reason
-        return None
-
+    reasons = Reasons()
+    if base.revision is None:
+        reasons["base_revision"] = "not from a hub repository"
     return Comparison(
         base=base.id,
         base_revision=base.revision,
@@ -120,11 +116,11 @@ def comparison_of(
         because=because,
         statuses=dict(sorted(statuses.items())),
         removed=removed,
-        energy_change=value("energy_change", _mean(layers, "energy_change"), _NO_CHANGE),
-        entropy_change=value("entropy_change", _mean(layers, "entropy_change"), _NO_CHANGE),
-        distance=value("distance", figures.distance, _NO_PAIR),
-        cosine=value("cosine", figures.cosine, _NO_PAIR),
-        kept=value("kept", figures.kept, _NO_PAIR),
+        energy_change=reasons.value("energy_change", _mean(layers, "energy_change"), _NO_CHANGE),
+        entropy_change=reasons.value("entropy_change", _mean(layers, "entropy_change"), _NO_CHANGE),
+        distance=reasons.value("distance", figures.distance, _NO_PAIR),
+        cosine=reasons.value("cosine", figures.cosine, _NO_PAIR),
+        kept=reasons.value("kept", figures.kept, _NO_PAIR),
         reasons=reasons,
     )
 
