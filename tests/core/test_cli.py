@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def test_json_to_a_file_beside_the_cards(tmp_path: Path, checkpoint: Path) -> No
     done = run(str(checkpoint), "--json", "alone.json", "--out", "cards", "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert (tmp_path / "alone.json").read_text() == (tmp_path / "cards" / "card.json").read_text()
+
+
+def test_json_goes_through_a_pipe_that_stays_one(tmp_path: Path, checkpoint: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert run(str(checkpoint), "--json", str(pipe), "-q", cwd=tmp_path).returncode == 0
+    reader.join(timeout=60)
+    assert from_json(received[0]).model.id == "broken.safetensors"
+    assert pipe.is_fifo()
+
+
+def test_json_into_a_folder_is_refused(tmp_path: Path, checkpoint: Path) -> None:
+    done = run(str(checkpoint), "--json", str(tmp_path / "none" / "a.json"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "[output-unwritable]" in done.stderr
 
 
 @pytest.mark.parametrize(("severity", "status"), [("error", 1), ("warning", 1), (None, 0)])

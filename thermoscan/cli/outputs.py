@@ -78,12 +78,15 @@ def folder_name(model_id: str) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all.
+    """Writes a file whole or not at all; into a pipe or a device as it comes.
 
     Raises:
         OptionError: ``output-unwritable``: no file can be made there.
     """
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
     except OSError as error:
         reason = f"no file can be written there ({error.strerror})"
