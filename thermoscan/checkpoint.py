@@ -117,7 +117,11 @@ class Checkpoint:
             bytes.
         files: Every file that belongs to it or lies beside its weights, with what became of each.
         reader: Reads the bytes.
-        config: The parsed ``config.json`` beside the weights, or None.
+        config: The parsed ``config.json`` beside the weights, or None; of a checkpoint of several
+            components, what says which they are (``model_index.json``).
+        components: For a checkpoint of several models, each in a folder of its own: name of the
+            component -> its parsed ``config.json``, or None. Names of its tensors begin with the
+            component's and a dot, and no component's name has a dot. Empty for one model.
         aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored
             name.
         notes: Sentences a card should repeat, such as which of several checkpoints was chosen.
@@ -128,8 +132,14 @@ class Checkpoint:
     files: tuple[FileRecord, ...]
     reader: ByteReader
     config: Mapping[str, Any] | None = None
+    components: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def component_of(self, name: str) -> str | None:
+        """Returns the component that a tensor or layer of this name belongs to, None for none."""
+        first = name.partition(".")[0]
+        return first if first in self.components else None
 
     def __enter__(self) -> Checkpoint:
         return self

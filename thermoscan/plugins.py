@@ -61,11 +61,10 @@ def runner_for(checkpoint: Checkpoint) -> Runner:
         runner: Runner = entry.load()()
         if runner.claims(checkpoint):
             return runner
-    raise ProbeError(
-        "no-runner",
-        "nothing here can run it: no configuration with a model_type lies beside its weights",
-        file=checkpoint.source.id,
-    )
+    reason = "nothing here can run it: no configuration with a model_type lies beside its weights"
+    if checkpoint.components:
+        reason = "nothing here can run several components together; name the folder of one of them"
+    raise ProbeError("no-runner", reason, file=checkpoint.source.id)
 
 
 def data_reader_for(path: str) -> DataReader:

@@ -29,12 +29,8 @@ def notes_of(
             "torch.nn draws them by default. State another initialisation if the training code "
             "had one."
         )
-    elif any(_is_by_transformers(layer) for layer in layers):
-        model_type = printable(known.family.model_type or "", 40)
-        notes.append(
-            f"Weights are taken to have started as transformers draws them for '{model_type}'; an "
-            "embedding's padding row, which starts at zero, is not set apart."
-        )
+    elif any(_is_by_its_library(layer, known) for layer in layers):
+        notes.append(_by_library(known))
     if stated_activation is not None:
         notes.append(f"The hidden activation is taken to be {stated_activation}, as stated.")
     if any(_is_gru_candidate(layer) for layer in layers):
@@ -51,10 +47,21 @@ def notes_of(
     return tuple(notes)
 
 
-def _is_by_transformers(layer: Layer) -> bool:
-    return layer.initialisation is not None and layer.initialisation.source.startswith(
-        "transformers"
+def _is_by_its_library(layer: Layer, known: Knowledge) -> bool:
+    convention, start = known.family.convention, layer.initialisation
+    return (
+        convention is not None and start is not None and start.source.startswith(convention.library)
     )
+
+
+def _by_library(known: Knowledge) -> str:
+    convention = known.family.convention
+    model_type = printable(known.family.model_type or "", 40)
+    library = convention.library if convention else ""
+    told = f"Weights are taken to have started as {library} draws them for '{model_type}'"
+    if library != "transformers":
+        return f"{told}."
+    return f"{told}; an embedding's padding row, which starts at zero, is not set apart."
 
 
 def _is_gru_candidate(layer: Layer) -> bool:

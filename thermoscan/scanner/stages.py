@@ -64,12 +64,13 @@ def _normalised(at: PreActivation, norm: FollowingNorm, vectors: Vectors) -> Pre
         return None
     if norm.per_unit:
         return PreActivation(shift, np.square(gain))
-    centred = at.mean - np.mean(at.mean)
-    energy = float(np.mean(at.variance + np.square(centred)))
-    if not energy > 0:
+    means, variances = (each.reshape(norm.groups, -1) for each in (at.mean, at.variance))
+    centred = means - np.mean(means, axis=1, keepdims=True)
+    energy = np.mean(variances + np.square(centred), axis=1, keepdims=True)
+    if not np.all(energy > 0):
         return None
-    scale = gain / np.sqrt(energy)
-    return PreActivation(shift + scale * centred, np.square(scale) * at.variance)
+    scale = gain.reshape(norm.groups, -1) / np.sqrt(energy)
+    return PreActivation(shift + (scale * centred).ravel(), (np.square(scale) * variances).ravel())
 
 
 def estimate(name: str, at: PreActivation) -> Stage | None:

@@ -1,0 +1,72 @@
+"""The classes of diffusers whose conventions are known: one entry each (data).
+
+What a `Convention` says is in `thermoscan.anatomy.conventions`. The facts are those of diffusers
+0.42 (https://github.com/huggingface/diffusers), which draws nothing itself: weights start as
+torch.nn draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from thermoscan.anatomy import draws, flows
+from thermoscan.anatomy.conventions import STATED, Convention, Normed, Switch
+from thermoscan.anatomy.model import Role
+from thermoscan.anatomy.rules import Rule
+
+#: ``act_fn`` of the configuration, which is SiLU where it is silent.
+_STATED = f"{STATED}act_fn|silu"
+
+#: Residual blocks of convolutions, and attention over the places of a picture. A block's second
+#: convolution, its shortcut and the projected time step add to a sum.
+_AUTOENCODER = Convention(
+    library="diffusers",
+    draw=draws.TORCH,
+    defaults={"norm_num_groups": 32.0},
+    fires={
+        "resnets.conv1": _STATED,
+        **dict.fromkeys(
+            (
+                *("conv_in", "conv_out", "quant_conv", "post_quant_conv"),
+                *("resnets.conv2", "resnets.conv_shortcut", "resnets.time_emb_proj"),
+                *("downsamplers.conv", "upsamplers.conv"),
+            ),
+            "identity",
+        ),
+    },
+    normed={"resnets.conv1": Normed("norm2", per_unit=False, groups="norm_num_groups")},
+    # what the attention was called before diffusers 0.18
+    words={"attentions.proj_attn": Rule(Role.ATTENTION_OUTPUT)},
+)
+#: The second map of a time step feeds the activation in front of every projection of it.
+_UNET = replace(
+    _AUTOENCODER,
+    # a feed-forward block is a GEGLU, whatever `act_fn` says
+    activation="gelu",
+    flows=(flows.DIFFUSION,),
+    fires={
+        **_AUTOENCODER.fires,
+        "time_embedding.linear_1": _STATED,
+        "time_embedding.linear_2": _STATED,
+        "add_embedding.linear_1": "silu",
+        "add_embedding.linear_2": _STATED,
+        "attentions.proj_in": "identity",
+        "attentions.proj_out": "identity",
+    },
+    words={
+        **_AUTOENCODER.words,
+        "ff.net.proj": Rule(Role.UP, (Role.UP, Role.GATE)),
+        "ff.net": Rule(Role.DOWN),
+    },
+)
+
+DIFFUSION: Mapping[str, Convention | Switch] = {
+    "AutoencoderKL": _AUTOENCODER,
+    # otherwise a time step scales what the norm gives, or attention reads the prompt alone
+    "UNet2DConditionModel": Switch(
+        "resnet_time_scale_shift",
+        "default",
+        {"default": Switch("only_cross_attention", False, {False: _UNET})},
+    ),
+}
