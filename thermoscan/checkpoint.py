@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +103,14 @@ class ByteReader(Protocol):
         """
         ...
 
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        """Announces that this thread will read these bytes of `file`, in order.
+
+        Within the context, a source that answers requests serves them from a single one. It is a
+        hint: other reads stay as they are, and not every byte need be read.
+        """
+        ...
+
     def close(self) -> None:
         """Lets go of every open file."""
         ...
@@ -121,6 +130,8 @@ class Checkpoint:
         aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored
             name.
         notes: Sentences a card should repeat, such as which of several checkpoints was chosen.
+        connections: Reads to have under way at once, where each waits for a network; 0 where none
+            does.
     """
 
     source: Source
@@ -130,6 +141,7 @@ class Checkpoint:
     config: Mapping[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    connections: int = 0
 
     def __enter__(self) -> Checkpoint:
         return self

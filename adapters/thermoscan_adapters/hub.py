@@ -22,7 +22,7 @@ from thermoscan.errors import HubError, LimitError, MalformedError
 from thermoscan.limits import Limits
 from thermoscan_adapters import lora_config
 from thermoscan_adapters.disk import check_beside, open_folder
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
 from thermoscan_adapters.index import read_index
@@ -189,7 +189,7 @@ def plan(
         if listing.files[chosen].size > limits.index_bytes:
             reason = f"it has more bytes than the limit of {limits.index_bytes}"
             raise LimitError("index-too-long", reason, file=chosen)
-        index = read_index(open_file(fetch(chosen).parent, chosen), limits)
+        index = read_index(find_file(fetch(chosen).parent, chosen), limits)
         missing = [shard for shard in index.shards if shard not in listing.files]
         if missing:
             reason = f"{chosen} lists this shard, and it is not there"

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from thermoscan.errors import MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import printable
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 from thermoscan_adapters.torch_layout import Span
 from thermoscan_adapters.torch_pickle import Unpickler
 from thermoscan_adapters.torch_stream import PickleStream

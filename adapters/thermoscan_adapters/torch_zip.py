@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from thermoscan.errors import LimitError, MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import printable
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 
 _END = struct.Struct("<4s4H2IH")
 _END64_LOCATOR = struct.Struct("<4sIQI")
