@@ -161,6 +161,7 @@ class OpenOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        download: Whether to download a hub's files into the local cache first.
         base: What a source that only changes another checkpoint (a LoRA adapter) is applied to;
             None where there is none, so that such a source is refused. It stays open as long as
             what is made of it.
@@ -168,6 +169,7 @@ class OpenOptions:
     """
 
     revision: str | None = None
+    download: bool = False
     base: Checkpoint | None = None
     limits: Limits = field(default_factory=Limits)
 

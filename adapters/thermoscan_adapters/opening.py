@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,25 +142,31 @@ def _read_sharded(
     index = read_index(folder.open(name), limits)
     parts: list[_Part] = []
     tensors = 0
-    for shard in index.shards:
-        try:
-            part = _read_weights(folder, shard, limits)
-        except SourceNotFoundError:
-            reason = f"{name} lists this shard, and it is not there"
-            raise MalformedError("index-shard-missing", reason, file=shard) from None
-        if not part.format.startswith(indexed):
-            reason = f"{name} lists {indexed} shards, and this one is {part.format}"
-            raise MalformedError("index-shard-format", reason, file=shard)
-        parts.append(part)
-        tensors += len(part.tensors)
-        if tensors > limits.tensors:
-            reason = f"its shards hold more tensors than the limit of {limits.tensors}"
-            raise LimitError("index-too-many-tensors", reason, file=name)
+    # Headers are waited for at once where that is what takes the time.
+    with ThreadPoolExecutor(max(1, folder.connections)) as pool:
+        read = pool.map(lambda shard: _read_shard(folder, shard, name, limits), index.shards)
+        for shard, part in zip(index.shards, read, strict=True):
+            if not part.format.startswith(indexed):
+                reason = f"{name} lists {indexed} shards, and this one is {part.format}"
+                raise MalformedError("index-shard-format", reason, file=shard)
+            parts.append(part)
+            tensors += len(part.tensors)
+            if tensors > limits.tensors:
+                reason = f"its shards hold more tensors than the limit of {limits.tensors}"
+                raise LimitError("index-too-many-tensors", reason, file=name)
     held = {
         part.file.name: [*(tensor.name for tensor in part.tensors), *part.aliases] for part in parts
     }
     nbytes = sum(tensor.nbytes for part in parts for tensor in part.tensors)
     return tuple(parts), check_shards(index, held, nbytes)
+
+
+def _read_shard(folder: Folder, shard: str, index: str, limits: Limits) -> _Part:
+    try:
+        return _read_weights(folder, shard, limits)
+    except SourceNotFoundError:
+        reason = f"{index} lists this shard, and it is not there"
+        raise MalformedError("index-shard-missing", reason, file=shard) from None
 
 
 def _assemble(folder: Folder, parts: tuple[_Part, ...], limits: Limits) -> Checkpoint:
