@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,10 @@ class DiskFile:
         buffer = bytearray(length)
         self.readinto(offset, memoryview(buffer))
         return bytes(buffer)
+
+    def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of many ranges (offset, length), one after the other."""
+        return [self.read_at(offset, length) for offset, length in ranges]
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Fills `buffer`, a contiguous view of bytes, from `offset` on.

@@ -6,7 +6,7 @@ repository that is read over the network. `FilesReader` makes the reader of a ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -34,6 +34,10 @@ class OpenFile(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
+        ...
+
+    def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of many small ranges (offset, length), got at once."""
         ...
 
     def readinto(self, offset: int, buffer: memoryview) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from thermoscan.checkpoint import FileRecord, Source
@@ -81,6 +82,17 @@ class RemoteFile:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
         self._check_range(offset, length)
         return self._pages.read(self, offset, length)
+
+    def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of many small ranges (offset, length), asked for at once."""
+
+        def read(piece: tuple[int, int]) -> bytes:
+            content = bytearray(piece[1])
+            self.readinto(piece[0], memoryview(content))
+            return bytes(content)
+
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            return list(pool.map(read, ranges))
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Fills `buffer` from `offset` on.
@@ -173,6 +185,10 @@ class DownloadedFile:
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on; see `DiskFile.read_at`."""
         return self._here().read_at(offset, length)
+
+    def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of many ranges; see `DiskFile.read_each`."""
+        return self._here().read_each(ranges)
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Fills `buffer` from `offset` on; see `DiskFile.readinto`."""
