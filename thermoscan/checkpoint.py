@@ -171,6 +171,8 @@ class OpenOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        file: The weight file, index or sub-folder to open, by its path inside the folder or
+            repository; None for what is chosen by rule.
         download: Whether to download a hub's files into the local cache first.
         base: What a source that only changes another checkpoint (a LoRA adapter) is applied to;
             None where there is none, so that such a source is refused. It stays open as long as
@@ -179,6 +181,7 @@ class OpenOptions:
     """
 
     revision: str | None = None
+    file: str | None = None
     download: bool = False
     base: Checkpoint | None = None
     limits: Limits = field(default_factory=Limits)

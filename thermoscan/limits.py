@@ -21,6 +21,7 @@ class Limits:
     index_bytes: int = 10_000_000
     config_bytes: int = 10_000_000
     shards: int = 2_000
+    components: int = 64
     pickle_bytes: int = 64_000_000
     archive_members: int = 100_000
     nesting: int = 64

@@ -35,6 +35,7 @@ from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
 from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_ranges import Link, LinkedFile
 from thermoscan_adapters.opening import open_folder
+from thermoscan_adapters.pipelines import INCOMPLETE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -75,7 +76,8 @@ class HubAdapter:
         """
         with hub_errors(source):
             api = self._api()
-            name = parse_hub_name(source, options.revision, api.endpoint)
+            name = parse_hub_name(source, options.revision, api.endpoint, options.file)
+            options = replace(options, file=name.file)
             if _is_offline():
                 return _open_snapshot(self._snapshot(api, name), name, options)
             found = None if options.download else self._open_cached(api, name, options)
@@ -177,11 +179,12 @@ class HubAdapter:
         except (CacheNotFound, LocalEntryNotFoundError):
             return None
         try:
-            return _open_snapshot(snapshot, name, options)
+            found = _open_snapshot(snapshot, name, options)
         except ThermoscanError as error:
             if error.code in _PARTIAL:
                 return None
             raise
+        return None if any(record.code == INCOMPLETE for record in found.files) else found
 
     def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -26,6 +27,9 @@ class NoReader:
 
     def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
         raise AssertionError("no weights are read")
+
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def close(self) -> None:
         pass

@@ -79,7 +79,7 @@ class Beginnings:
         kind = draft.place.kind
         family = self._family.at(kind.words)
         if family.convention is None:
-            return None, "how models of this type start is not known here"
+            return None, "how this model type starts is not known here"
         own: Draw | None = lookup(family.convention.draws, kind.suffixes)
         if own is None and kind.bare and not kind.in_experts:
             return None, "a parameter that the model's own code starts"

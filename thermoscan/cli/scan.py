@@ -13,6 +13,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--file", metavar="NAME", help="Which file or sub-folder of MODEL to scan.")
 @click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
 @click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
@@ -21,6 +22,7 @@ def scan(
     out: Path | None,
     json_to: str | None,
     revision: str | None,
+    file: str | None,
     download: bool,
     activation: str | None,
     initialisation: str | None,
@@ -36,6 +38,7 @@ def scan(
 
     options = ScanOptions(
         revision=revision,
+        file=file,
         download=download,
         activation=activation,
         initialisation=initialisation,

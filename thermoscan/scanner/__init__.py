@@ -72,7 +72,7 @@ def compare(
     from thermoscan.scanner.twins import measure_twins  # noqa: PLC0415 - a scan needs none of it
 
     options = options or ScanOptions()
-    of_base = replace(options.opening, revision=options.base_revision)
+    of_base = replace(options.opening, revision=options.base_revision, file=None)
     with adapter_for(base).open(base, of_base) as before:
         opened = replace(options.opening, base=before)
         with adapter_for(model).open(model, opened) as checkpoint:
