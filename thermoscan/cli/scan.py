@@ -13,6 +13,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
 @click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
 def scan(
@@ -20,6 +21,7 @@ def scan(
     out: Path | None,
     json_to: str | None,
     revision: str | None,
+    download: bool,
     activation: str | None,
     initialisation: str | None,
     sha256: bool,
@@ -34,6 +36,7 @@ def scan(
 
     options = ScanOptions(
         revision=revision,
+        download=download,
         activation=activation,
         initialisation=initialisation,
         sha256=sha256,

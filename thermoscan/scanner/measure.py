@@ -23,7 +23,7 @@ from thermoscan.scanner.measurement import (
     UnitSpread,
     VectorMeasurement,
 )
-from thermoscan.scanner.vectors import Vectors, input_weights
+from thermoscan.scanner.vectors import Vectors, input_weights, names_of
 from thermoscan.tally import accumulate, geometry, stream
 from thermoscan.tally.record import Tally, Units
 from thermoscan.theory.engine import Stage
@@ -47,10 +47,16 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
     """
     measuring = Measuring(checkpoint, options)
     count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
+    workers = workers_for(options, checkpoint)
     reader = measuring.vectors
-    for reading in stream.read(measuring.orders, reader, accumulate.visit, options.workers, count):
+    for reading in stream.read(measuring.orders, reader, accumulate.visit, workers, count):
         measuring.take(reading)
     return measuring.done()
+
+
+def workers_for(options: ScanOptions, *checkpoints: Checkpoint) -> int:
+    """Returns how many threads read and count: more than asked for where a network is read."""
+    return max(options.workers, *(each.connections for each in checkpoints))
 
 
 def counter(progress: Progress, total: int) -> Callable[[int], None]:
@@ -80,6 +86,7 @@ class Measuring:
         )
         self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
         self.vectors = Vectors(self._by_name, checkpoint.reader)
+        self.vectors.read_ahead(names_of(self.anatomy.layers), workers_for(options, checkpoint))
         shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
         weights = input_weights(self.anatomy.layers, self.vectors, shapes)
         self.orders = orders_of(checkpoint, self.anatomy, weights)
