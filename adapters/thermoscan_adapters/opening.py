@@ -115,13 +115,13 @@ def _named(folder: Folder, name: str, limits: Limits) -> str:
         reason = "a file to scan is named by its plain path inside the folder or repository"
         raise OptionError("file-outside", reason, file=name)
     inside, _, last = name.rpartition("/")
-    if last not in _names(folder, inside, limits):
+    if last not in (_names(folder, inside, limits) or ()):
         there = [each for each in folder.names(limits) if looks_like_weights(each)]
         there += holders(folder, limits)
         has = f"weights are in {listed(there)}" if there else "there are no weights at all"
         raise SourceNotFoundError("file-not-found", f"there is no such file; {has}", file=name)
     inner = _names(folder, name, limits)
-    if inner:
+    if inner is not None:
         return within(name, choose(inner, source=name))
     if name.endswith(".json") and not indexed_format(name):
         reason = "it is no weight file and no index of shards"
@@ -129,12 +129,12 @@ def _named(folder: Folder, name: str, limits: Limits) -> str:
     return name
 
 
-def _names(folder: Folder, inside: str, limits: Limits) -> list[str]:
-    """The names in a sub-folder; none where there is no such folder."""
+def _names(folder: Folder, inside: str, limits: Limits) -> list[str] | None:
+    """The names in a sub-folder, None where there is no such folder."""
     try:
         return folder.names(limits, inside)
     except SourceNotFoundError:
-        return []
+        return None
 
 
 def _open_adapter(folder: Folder, chosen: str, options: OpenOptions) -> Checkpoint:

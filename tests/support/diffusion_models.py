@@ -202,7 +202,7 @@ def write_component(
 
 
 def write_pipeline(folder: Path, seed: int = 0) -> Path:
-    """Writes a pipeline of a text encoder, a UNet and an autoencoder, with what lies beside them."""
+    """Writes a pipeline of a text encoder, a UNet and an autoencoder, and what lies beside."""
     from support.model_folders import write_model
 
     write_component(folder / "unet", UNET, drawn(unet_shapes(), seed))

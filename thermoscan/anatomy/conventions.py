@@ -115,6 +115,7 @@ class Convention:
         alternating: Whether fused parts alternate head by head or row by row.
         one_key_head: Whether all queries share one key and one value.
         library: Whose code all this is.
+        note: What a card should say is assumed; "" for nothing.
     """
 
     activation: str = ""
@@ -132,6 +133,7 @@ class Convention:
     alternating: bool = False
     one_key_head: bool = False
     library: str = "transformers"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

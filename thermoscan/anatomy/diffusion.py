@@ -19,7 +19,8 @@ from thermoscan.anatomy.rules import Rule
 _STATED = f"{STATED}act_fn|silu"
 
 #: Residual blocks of convolutions, and attention over the places of a picture. A block's second
-#: convolution, its shortcut and the projected time step add to a sum.
+#: convolution, its shortcut and the projected time step add to a sum; what opens the sum or changes
+#: its resolution goes on in it, though a branch of the next block normalises and activates it too.
 _AUTOENCODER = Convention(
     library="diffusers",
     draw=draws.TORCH,
@@ -42,6 +43,8 @@ _AUTOENCODER = Convention(
 #: The second map of a time step feeds the activation in front of every projection of it.
 _UNET = replace(
     _AUTOENCODER,
+    note="What a time step adds to the first convolution of a block, before the norm that follows, "
+    "is left out.",
     # a feed-forward block is a GEGLU, whatever `act_fn` says
     activation="gelu",
     flows=(flows.DIFFUSION,),

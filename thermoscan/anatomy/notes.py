@@ -31,6 +31,8 @@ def notes_of(
         )
     elif any(_is_by_its_library(layer, known) for layer in layers):
         notes.append(_by_library(known))
+    if known.family.convention is not None and known.family.convention.note:
+        notes.append(known.family.convention.note)
     if stated_activation is not None:
         notes.append(f"The hidden activation is taken to be {stated_activation}, as stated.")
     if any(_is_gru_candidate(layer) for layer in layers):
