@@ -64,12 +64,29 @@ def _normalised(at: PreActivation, norm: FollowingNorm, vectors: Vectors) -> Pre
         return None
     if norm.per_unit:
         return PreActivation(shift, np.square(gain))
-    means, variances = (each.reshape(norm.groups, -1) for each in (at.mean, at.variance))
+    return normalised(at, gain, shift, norm.groups)
+
+
+def normalised(
+    at: PreActivation, gain: FloatArray, shift: FloatArray, groups: int
+) -> PreActivation | None:
+    """Brings each of several groups of units to zero mean and unit variance, then scales them.
+
+    Args:
+        at: Before the norm.
+        gain: Of every unit.
+        shift: Of every unit.
+        groups: Runs of equal length that are normalised each by itself; 1 for a layer norm.
+
+    Returns:
+        The pre-activation behind the norm; None where a group has no energy.
+    """
+    means, variances = (each.reshape(groups, -1) for each in (at.mean, at.variance))
     centred = means - np.mean(means, axis=1, keepdims=True)
     energy = np.mean(variances + np.square(centred), axis=1, keepdims=True)
     if not np.all(energy > 0):
         return None
-    scale = gain.reshape(norm.groups, -1) / np.sqrt(energy)
+    scale = gain.reshape(groups, -1) / np.sqrt(energy)
     return PreActivation(shift + (scale * centred).ravel(), (np.square(scale) * variances).ravel())
 
 
