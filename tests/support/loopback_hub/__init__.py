@@ -34,6 +34,7 @@ By hand, ``PYTHONPATH=tests python -m support.loopback_hub FOLDER`` serves its f
 from .faults import (
     Call,
     Cut,
+    Fault,
     Garbage,
     Gzip,
     Headers,
@@ -52,6 +53,7 @@ __all__ = [
     "Answer",
     "Call",
     "Cut",
+    "Fault",
     "Garbage",
     "Gzip",
     "Headers",

@@ -44,10 +44,16 @@ class Links:
         return hmac.digest(self._key, f"{path} {expires}".encode(), "sha256").hex()
 
 
-def locate(
-    request: Request, repository: Repository, revision: str, path: str, content: str, links: Links
-) -> Answer:
-    """Answers ``/{id}/resolve/{revision}/{path}``: where the file is, and what it is."""
+def locate(repository: Repository, revision: str, path: str, content: str, links: Links) -> Answer:
+    """Answers ``/{id}/resolve/{revision}/{path}``: where the file is, and what it is.
+
+    Args:
+        repository: The repository.
+        revision: A branch or a commit.
+        path: The file's.
+        content: The URL of the content origin.
+        links: Signs the link to there.
+    """
     sha, file = find(repository, revision, path)
     headers = _describe(sha, file)
     if file.large:
