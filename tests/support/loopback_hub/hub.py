@@ -124,10 +124,18 @@ class LoopbackHub:
         return serve_signed(request, self.repositories, self._links)
 
     def _answer(self, request: Request) -> Answer:
-        token = self._token(request)
+        answer = self._route(request, self._token(request))
+        if answer is None:
+            raise refused(404, "Sorry, we can't find the page you are looking for.")
+        return answer
+
+    def _route(self, request: Request, token: Token | None) -> Answer | None:
         match request.method, *request.parts:
             case [_, "api", "models", org, name, *rest]:
-                return self._answer_model(request, token, f"{org}/{name}", rest)
+                repository = self._visible(f"{org}/{name}", token)
+                visit = Visit(request, repository, token, self.endpoint, self.page_size)
+                with self._lock:  # a commit must find the branch where it was checked to be
+                    return reads.route(visit, rest) or writes.route(visit, rest)
             case ["GET" | "HEAD", "api", "resolve-cache", "models", org, name, sha, *path]:
                 repository = self._with_contents(f"{org}/{name}", token)
                 return serve(request, repository, sha, "/".join(path))
@@ -149,18 +157,7 @@ class LoopbackHub:
             case ["POST", org, name, "info", "lfs", "objects", "batch"]:
                 repository = self._visible(f"{org}/{name.removesuffix('.git')}", token)
                 return writes.large_files(request, repository)
-        raise refused(404, "Sorry, we can't find the page you are looking for.")
-
-    def _answer_model(
-        self, request: Request, token: Token | None, repo_id: str, rest: list[str]
-    ) -> Answer:
-        repository = self._visible(repo_id, token)
-        visit = Visit(request, repository, token, self.endpoint, self.page_size)
-        with self._lock:  # a commit must find the branch where it was checked to be
-            answer = reads.route(visit, rest) or writes.route(visit, rest)
-        if answer is None:
-            raise refused(404, "Sorry, we can't find the page you are looking for.")
-        return answer
+        return None
 
     def _token(self, request: Request) -> Token | None:
         if request.token is None:
