@@ -22,6 +22,8 @@ from thermoscan.theory.entropy import FloatArray
 LARGEST = 1 << 22
 """Elements above which a vector is not read ahead: no real norm or bias is near it."""
 
+_AT_ONCE = 32
+
 
 class Vectors:
     """Vectors by tensor name, and a reader of the checkpoint that does not read them again."""
@@ -32,9 +34,9 @@ class Vectors:
         self._content: dict[str, bytearray] = {}
         self._places: dict[tuple[str, int], bytearray] = {}
 
-    def read_ahead(self, names: Collection[str], workers: int) -> None:
+    def read_ahead(self, names: Collection[str]) -> None:
         """Reads these vectors at once: a network answers many requests as soon as one."""
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(self.values, names):
                 pass
 
