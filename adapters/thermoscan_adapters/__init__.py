@@ -3,8 +3,9 @@
 ::
 
     disk, hub             the two adapters: a path, an id
-    opening               from a folder to a checkpoint; selection, index: which of several files,
-                          the shards of one checkpoint
+    opening               from a folder to a checkpoint: selection, which of several files; index,
+                          weight_sets, the shards of one checkpoint; pipelines, several components;
+                          beside, what was not scanned
     folders               what files and folders are, wherever they lie
     files                 those of the disk: untrusted, read by offset
     hub_folder            those of a repository: hub_listing lists it, hub_ranges reads it,

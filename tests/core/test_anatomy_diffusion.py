@@ -139,6 +139,31 @@ def test_a_model_runs_from_its_entrance_to_its_exit() -> None:
     ]
 
 
+def test_blocks_in_a_block_run_one_after_the_other_by_their_numbers() -> None:
+    """Files list them by name, 10 before 2, and roles do not gather across them."""
+    shapes = {
+        f"down_blocks.{k}.attentions.{m}.transformer_blocks.{n}.attn1.{word}.weight": (8, 8)
+        for k in (0, 1)
+        for m in (0, 1)
+        for n in range(12)
+        for word in ("to_k", "to_out.0", "to_q", "to_v")
+    }
+    layers = dissect([tensor(name, *shapes[name]) for name in sorted(shapes)], UNET).layers
+    assert [layer.name for layer in layers] == [
+        f"down_blocks.{k}.attentions.{m}.transformer_blocks.{n}.attn1.{word}.weight"
+        for k in (0, 1)
+        for m in (0, 1)
+        for n in range(12)
+        for word in ("to_q", "to_k", "to_v", "to_out.0")
+    ]
+
+
+def test_a_name_of_hundreds_of_numbers_is_put_in_its_place() -> None:
+    names = [".".join("5" * 400) + f".{k}.x.weight" for k in (10, 2)]
+    layers = dissect([tensor(name, 4, 4) for name in names]).layers
+    assert sorted(layer.name for layer in layers) == sorted(names)
+
+
 def test_a_group_norm_gives_each_group_of_units_unit_energy_on_its_own() -> None:
     """Against torch's group norm of normal pre-activations with these means and variances."""
     torch = pytest.importorskip("torch")
