@@ -19,9 +19,11 @@ from thermoscan.errors import (
 )
 from thermoscan.limits import Limits
 from thermoscan_adapters.files import DiskFile, find_file, find_folder
+from thermoscan_adapters.folders import within
 from thermoscan_adapters.formats import identify
 from thermoscan_adapters.opening import open_file, open_folder
 from thermoscan_adapters.selection import is_training_state, looks_like_weights
+from thermoscan_adapters.weight_sets import home_of
 
 
 class DiskAdapter:
@@ -56,8 +58,9 @@ class DiskAdapter:
         """Returns the folder of the weights, whose files of these names were looked at."""
         path = _path(source)
         folder = path if path.is_dir() else path.parent
-        check_beside(folder, names, most_bytes)
-        return folder
+        home = home_of(checkpoint)
+        check_beside(folder, [within(home, name) for name in names], most_bytes)
+        return folder / home
 
 
 def check_beside(folder: Path, names: Collection[str], most_bytes: int) -> None:

@@ -22,6 +22,7 @@ from thermoscan.errors import HubError, LimitError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters.disk import DiskFolder, check_beside
 from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.folders import within
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_folder import (
     CONNECTIONS,
@@ -36,6 +37,7 @@ from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_ranges import Link, LinkedFile
 from thermoscan_adapters.opening import open_folder
 from thermoscan_adapters.pipelines import INCOMPLETE
+from thermoscan_adapters.weight_sets import home_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -103,11 +105,13 @@ class HubAdapter:
         with hub_errors(source):
             api = self._api()
             name = HubName(checkpoint.source.id, checkpoint.source.revision)
+            home = home_of(checkpoint)
+            paths = [within(home, each) for each in names]
             if not _is_offline():
-                self._download_beside(api, name, names, most_bytes)
+                self._download_beside(api, name, paths, most_bytes)
             snapshot = self._snapshot(api, name)
-        check_beside(snapshot, names, most_bytes)
-        return snapshot
+        check_beside(snapshot, paths, most_bytes)
+        return snapshot / home
 
     def _api(self) -> HfApi:
         from huggingface_hub import HfApi  # noqa: PLC0415 - takes 0.3 s

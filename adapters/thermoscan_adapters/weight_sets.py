@@ -140,6 +140,12 @@ def assemble(
     )
 
 
+def home_of(checkpoint: Checkpoint) -> str:
+    """Returns the path of the sub-folder that a checkpoint's weights lie in, "" for the folder."""
+    scanned = next(record.name for record in checkpoint.files if record.status == "scanned")
+    return scanned.rpartition("/")[0]
+
+
 def read_config(
     folder: Folder, limits: Limits, inside: str = ""
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

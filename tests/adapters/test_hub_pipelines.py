@@ -10,11 +10,12 @@ import pytest
 from support.loopback_hub import LoopbackHub
 from support.safetensors_files import write_tensors
 
-from thermoscan.checkpoint import Checkpoint, OpenOptions
-from thermoscan.errors import OptionError, SourceError
+from thermoscan.checkpoint import Adapter, Checkpoint, OpenOptions
+from thermoscan.errors import LimitError, OptionError, SourceError
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import adapter_for
 from thermoscan.scanner import survey
+from thermoscan_adapters.disk import DiskAdapter
 from thermoscan_adapters.hub import HubAdapter
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -160,6 +161,26 @@ def test_a_name_of_no_weights_is_refused(
     assert caught.value.code == code
     if code == "file-not-found":
         assert caught.value.reason.endswith("weights are in unet, vae")
+
+
+def test_small_files_beside_the_weights_are_those_of_their_sub_folder(
+    hub: LoopbackHub, adapter: HubAdapter, pipeline: Path
+) -> None:
+    (pipeline / "vocab.txt").write_text("of the whole")
+    (pipeline / "vae" / "vocab.txt").write_text("of the part")
+    hub.add("org/name", files_in(pipeline))
+    openers: list[tuple[str, Adapter]] = [
+        ("hf://org/name/vae", adapter),
+        (str(pipeline), DiskAdapter()),
+    ]
+    for source, opener in openers:
+        options = OpenOptions(file=None if source.startswith("hf:") else "vae")
+        checkpoint = opener.open(source, options)
+        folder = opener.beside(source, checkpoint, ("vocab.txt", "gone.txt"), 100)
+        assert (folder / "vocab.txt").read_text() == "of the part"
+        with pytest.raises(LimitError) as caught:
+            opener.beside(source, checkpoint, ("vocab.txt",), 5)
+        assert caught.value.code == "file-too-long"
 
 
 def test_the_card_of_a_url_is_that_of_the_file(
