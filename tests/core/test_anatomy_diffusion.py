@@ -1,7 +1,7 @@
-"""What is known of diffusers' UNet and autoencoder, held to what the two did when they were run.
+"""What is known of four classes of diffusers, held to what they did when they were run.
 
 The tables below were compared once with diffusers 0.42.1 by the judge of the models of transformers
-(`support.anatomy_oracle`): every weight of both models was seen in a forward pass, with its size,
+(`support.anatomy_oracle`): every weight of each model was seen in a forward pass, with its size,
 the norm that fed it, the function that took its output, and its draw.
 """
 
@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 from support.anatomy import tensor
-from support.diffusion_models import GROUPS, UNET, VAE, drawn, unet_shapes, vae_shapes
+from support.diffusion_models import (
+    FLUX,
+    GROUPS,
+    SD3,
+    UNET,
+    VAE,
+    drawn,
+    flux_shapes,
+    sd3_shapes,
+    unet_shapes,
+    vae_shapes,
+)
 
 from thermoscan.anatomy import Anatomy, Role, dissect
 from thermoscan.anatomy.model import FollowingNorm
@@ -21,6 +32,7 @@ from thermoscan.scanner.stages import PreActivation, normalised
 
 ENGINES = re.compile(
     r"time_embedding\.linear_[12]\.weight|.*\.resnets\.\d\.conv1\.weight|.*\.proj\.weight\[gate\]"
+    r"|.*_embedder\.linear_1\.weight|.*\.proj_mlp\.weight|.*\.net\.0\.proj\.weight"
 )
 #: Words of a weight -> the norm that feeds it, from the module around the block or attention.
 FED = (
@@ -31,17 +43,20 @@ FED = (
     (re.compile(r"(.*\.mid_block\.attentions\.0)\.to_[qkv]\.weight"), "group_norm"),
 )
 ROLES = (
-    (re.compile(r".*\.to_q\.weight"), Role.QUERY),
-    (re.compile(r".*\.to_k\.weight"), Role.KEY),
-    (re.compile(r".*\.to_v\.weight"), Role.VALUE),
-    (re.compile(r".*\.to_out\.0\.weight"), Role.ATTENTION_OUTPUT),
-    (re.compile(r".*\.proj\.weight\[up\]"), Role.UP),
+    (re.compile(r".*\.(to_q|add_q_proj)\.weight"), Role.QUERY),
+    (re.compile(r".*\.(to_k|add_k_proj)\.weight"), Role.KEY),
+    (re.compile(r".*\.(to_v|add_v_proj)\.weight"), Role.VALUE),
+    (re.compile(r".*\.(to_out\.0|to_add_out)\.weight"), Role.ATTENTION_OUTPUT),
+    (re.compile(r".*\.(proj\.weight\[up\]|net\.0\.proj\.weight|proj_mlp\.weight)"), Role.UP),
     (re.compile(r".*\.proj\.weight\[gate\]"), Role.GATE),
-    (re.compile(r".*\.ff\.net\.2\.weight"), Role.DOWN),
-    (re.compile(r".*(time_embedding\.linear_\d|time_emb_proj)\.weight"), Role.LINEAR),
+    (re.compile(r".*\.net\.2\.weight"), Role.DOWN),
+    (re.compile(r"pos_embed\.pos_embed"), Role.EMBEDDING),
 )
 
-MODELS = {"unet": (UNET, unet_shapes()), "vae": (VAE, vae_shapes())}
+UNETS = {"unet": (UNET, unet_shapes()), "vae": (VAE, vae_shapes())}
+MODELS = {**UNETS, "flux": (FLUX, flux_shapes()), "sd3": (SD3, sd3_shapes())}
+#: The function that takes what a gate or a way up gives.
+FEED_FORWARD = {"unet": "gelu", "vae": None, "flux": "gelu_tanh", "sd3": "gelu_tanh"}
 
 
 def anatomy(name: str, **changes: Any) -> Anatomy:
@@ -56,17 +71,20 @@ def by_table(table: Any, name: str) -> Any:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_matrix_has_its_role(name: str) -> None:
     for layer in anatomy(name).layers:
-        assert layer.role is (by_table(ROLES, layer.name) or Role.CONVOLUTION), layer.name
+        by_rank = Role.LINEAR if len(MODELS[name][1][layer.tensor]) == 2 else Role.CONVOLUTION
+        assert layer.role is (by_table(ROLES, layer.name) or by_rank), layer.name
 
 
-@pytest.mark.parametrize(("name", "engines"), [("unet", 14), ("vae", 10)])
+@pytest.mark.parametrize(("name", "engines"), [("unet", 14), ("vae", 10), ("flux", 9), ("sd3", 5)])
 def test_engines_are_those_whose_output_an_activation_takes(name: str, engines: int) -> None:
     layers = anatomy(name).layers
     found = {layer.name: layer.activation for layer in layers if layer.engine}
     assert set(found) == {layer.name for layer in layers if ENGINES.fullmatch(layer.name)}
     assert len(found) == engines
-    for layer, activation in found.items():
-        assert activation == ("gelu" if layer.endswith("[gate]") else "silu")
+    for layer in layers:
+        if layer.engine:
+            inside = layer.role in (Role.GATE, Role.UP)
+            assert layer.activation == (FEED_FORWARD[name] if inside else "silu")
     assert {layer.activation for layer in layers if not layer.engine} == {"identity"}
 
 
@@ -97,6 +115,9 @@ def test_every_weight_is_drawn_as_torch_draws_it(name: str) -> None:
     """Drawn by torch's rule, variance and largest entry are those that are told."""
     weights = drawn(MODELS[name][1])
     for layer in anatomy(name).layers:
+        if layer.name == "pos_embed.pos_embed":
+            assert layer.initialisation_reason == "it is computed, not drawn"
+            continue
         assert layer.initialisation is not None, layer.name
         assert layer.initialisation.family == "uniform"
         bound = (3 * layer.initialisation.variance) ** 0.5

@@ -1,8 +1,8 @@
 """Names and shapes of tiny models of diffusers, and folders that hold them as a pipeline.
 
 The names, shapes and configurations are those of diffusers 0.42.1
-(https://github.com/huggingface/diffusers) for `UNet2DConditionModel` and `AutoencoderKL` made with
-the configurations below, which was compared once: they are the same. Weights are drawn as
+(https://github.com/huggingface/diffusers) for four classes made with the configurations below,
+which was compared once: they are the same. Weights are drawn as
 torch.nn draws them, as diffusers leaves it.
 """
 
@@ -49,6 +49,35 @@ VAE: dict[str, Any] = {
     "layers_per_block": 1,
     "norm_num_groups": GROUPS,
     "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"],
+}
+FLUX: dict[str, Any] = {
+    "_class_name": "FluxTransformer2DModel",
+    "_diffusers_version": "0.42.1",
+    "attention_head_dim": 16,
+    "axes_dims_rope": [4, 4, 8],
+    "guidance_embeds": True,
+    "in_channels": _LATENT,
+    "joint_attention_dim": CONTEXT,
+    "num_attention_heads": 4,
+    "num_layers": 2,
+    "num_single_layers": 2,
+    "patch_size": 1,
+    "pooled_projection_dim": 40,
+}
+SD3: dict[str, Any] = {
+    "_class_name": "SD3Transformer2DModel",
+    "_diffusers_version": "0.42.1",
+    "attention_head_dim": 16,
+    "caption_projection_dim": 64,
+    "in_channels": _LATENT,
+    "joint_attention_dim": CONTEXT,
+    "num_attention_heads": 4,
+    "num_layers": 2,
+    "out_channels": _LATENT,
+    "patch_size": 2,
+    "pooled_projection_dim": 40,
+    "pos_embed_max_size": 12,
+    "sample_size": 8,
 }
 INDEX: dict[str, Any] = {
     "_class_name": "StableDiffusionPipeline",
@@ -169,6 +198,79 @@ def vae_shapes() -> Shapes:
         **_map("decoder.conv_out", 3, low, 3),
         **_map("quant_conv", 2 * _LATENT, 2 * _LATENT, 1),
         **_map("post_quant_conv", _LATENT, _LATENT, 1),
+    }
+
+
+_WIDTH = 64
+_POOLED = 40
+_WAVES = 256
+
+
+def _embedder(path: str, inputs: int) -> Shapes:
+    return {
+        **_map(f"{path}.linear_1", _WIDTH, inputs),
+        **_map(f"{path}.linear_2", _WIDTH, _WIDTH),
+    }
+
+
+def _joint(path: str, last: bool, normed: bool) -> Shapes:
+    """A block in which picture and prompt attend to each other; the last may drop the prompt."""
+    norms = ("norm_q", "norm_k", "norm_added_q", "norm_added_k") if normed else ()
+    shapes: Shapes = {
+        **_map(f"{path}.norm1.linear", 6 * _WIDTH, _WIDTH),
+        **_map(f"{path}.norm1_context.linear", (2 if last else 6) * _WIDTH, _WIDTH),
+        **{f"{path}.attn.{norm}.weight": (16,) for norm in norms},
+        **_attention(f"{path}.attn", _WIDTH, _WIDTH, bias=True),
+    }
+    for name in ("add_q_proj", "add_k_proj", "add_v_proj", *(() if last else ("to_add_out",))):
+        shapes |= _map(f"{path}.attn.{name}", _WIDTH, _WIDTH)
+    for name in ("ff",) if last else ("ff", "ff_context"):
+        shapes |= _map(f"{path}.{name}.net.0.proj", 4 * _WIDTH, _WIDTH)
+        shapes |= _map(f"{path}.{name}.net.2", _WIDTH, 4 * _WIDTH)
+    return shapes
+
+
+def _single(path: str) -> Shapes:
+    """A block of attention and feed-forward part side by side."""
+    attention = _attention(f"{path}.attn", _WIDTH, _WIDTH, bias=True)
+    return {
+        **_map(f"{path}.norm.linear", 3 * _WIDTH, _WIDTH),
+        **_map(f"{path}.proj_mlp", 4 * _WIDTH, _WIDTH),
+        **_map(f"{path}.proj_out", _WIDTH, 5 * _WIDTH),
+        **{f"{path}.attn.{norm}.weight": (16,) for norm in ("norm_q", "norm_k")},
+        **{name: shape for name, shape in attention.items() if ".to_out." not in name},
+    }
+
+
+def flux_shapes() -> Shapes:
+    """The tensors of the tiny `FluxTransformer2DModel`."""
+    shapes: Shapes = {
+        **_embedder("time_text_embed.timestep_embedder", _WAVES),
+        **_embedder("time_text_embed.guidance_embedder", _WAVES),
+        **_embedder("time_text_embed.text_embedder", _POOLED),
+        **_map("context_embedder", _WIDTH, CONTEXT),
+        **_map("x_embedder", _WIDTH, _LATENT),
+        **_map("norm_out.linear", 2 * _WIDTH, _WIDTH),
+        **_map("proj_out", _LATENT, _WIDTH),
+    }
+    for k in range(2):
+        shapes |= _joint(f"transformer_blocks.{k}", last=False, normed=True)
+        shapes |= _single(f"single_transformer_blocks.{k}")
+    return shapes
+
+
+def sd3_shapes() -> Shapes:
+    """The tensors of the tiny `SD3Transformer2DModel`."""
+    return {
+        "pos_embed.pos_embed": (1, 144, _WIDTH),
+        **_map("pos_embed.proj", _WIDTH, _LATENT, 2),
+        **_embedder("time_text_embed.timestep_embedder", _WAVES),
+        **_embedder("time_text_embed.text_embedder", _POOLED),
+        **_map("context_embedder", _WIDTH, CONTEXT),
+        **_joint("transformer_blocks.0", last=False, normed=False),
+        **_joint("transformer_blocks.1", last=True, normed=False),
+        **_map("norm_out.linear", 2 * _WIDTH, _WIDTH),
+        **_map("proj_out", 4 * _LATENT, _WIDTH),
     }
 
 

@@ -64,8 +64,47 @@ _UNET = replace(
     },
 )
 
+#: Picture and prompt in one attention. What modulates the norms, and the second map of each
+#: embedding of time and prompt, add to a sum; norms have no gain of their own.
+_JOINT = Convention(
+    library="diffusers",
+    activation="gelu_pytorch_tanh",
+    draw=draws.TORCH,
+    draws={"pos_embed.pos_embed": draws.COMPUTED},
+    fires={
+        **dict.fromkeys(
+            (
+                "timestep_embedder.linear_1",
+                "guidance_embedder.linear_1",
+                "text_embedder.linear_1",
+            ),
+            "silu",
+        ),
+        **dict.fromkeys(
+            (
+                *("timestep_embedder.linear_2", "guidance_embedder.linear_2"),
+                *("text_embedder.linear_2", "x_embedder", "context_embedder", "pos_embed.proj"),
+                *("norm.linear", "norm1.linear", "norm1_context.linear", "norm_out.linear"),
+                "proj_out",
+            ),
+            "identity",
+        ),
+    },
+    words={
+        "attn.add_q_proj": Rule(Role.QUERY),
+        "attn.add_k_proj": Rule(Role.KEY),
+        "attn.add_v_proj": Rule(Role.VALUE),
+        "attn.to_add_out": Rule(Role.ATTENTION_OUTPUT),
+        "single_transformer_blocks.proj_mlp": Rule(Role.UP),
+        **dict.fromkeys(("ff.net.proj", "ff_context.net.proj"), Rule(Role.UP)),
+        **dict.fromkeys(("ff.net", "ff_context.net"), Rule(Role.DOWN)),
+    },
+)
+
 DIFFUSION: Mapping[str, Convention | Switch] = {
     "AutoencoderKL": _AUTOENCODER,
+    "FluxTransformer2DModel": _JOINT,
+    "SD3Transformer2DModel": _JOINT,
     # otherwise a time step scales what the norm gives, or attention reads the prompt alone
     "UNet2DConditionModel": Switch(
         "resnet_time_scale_shift",
