@@ -47,13 +47,14 @@ def looks_like_weights(name: str) -> bool:
 
 
 def is_read(name: str) -> bool:
-    """Says whether the suffix of `name` is one of a format that is read."""
-    return _suffix(name) in _SAFETENSORS | _TORCH
+    """Says whether `name` is that of weights in a format that is read."""
+    return _suffix(name) in _SAFETENSORS | _TORCH and not is_training_state(name)
 
 
 def is_training_state(name: str) -> bool:
-    """Says whether `name` is one that training gives to what is not weights."""
-    return looks_like_weights(name) and name.lower().startswith(_NOT_WEIGHTS)
+    """Says whether `name`, perhaps of a path, is what training calls what is not weights."""
+    last = PurePosixPath(name).name
+    return looks_like_weights(last) and last.lower().startswith(_NOT_WEIGHTS)
 
 
 def indexed_format(name: str) -> str | None:
@@ -102,7 +103,9 @@ def listed(names: Iterable[str]) -> str:
 
 def _originals(names: list[str]) -> list[str]:
     """The names that are no variant of another of them."""
-    return [name for name in names if _VARIANT.sub("", name) not in set(names) - {name}]
+    present = set(names)
+    originals = ((name, _VARIANT.sub("", name)) for name in names)
+    return [name for name, original in originals if original == name or original not in present]
 
 
 def _groups(names: list[str]) -> Iterable[list[str]]:

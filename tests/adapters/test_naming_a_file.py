@@ -159,6 +159,17 @@ def test_weights_in_sub_folders_are_recorded_and_a_note_names_these(tmp_path: Pa
     assert names(open_path(root, "2_Dense")) == ["linear.weight"]
 
 
+def test_what_training_left_in_a_sub_folder_is_no_weights(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "model.safetensors", "w")
+    write_tensors(tmp_path / "checkpoint-5" / "optimizer.safetensors", "state")
+    checkpoint = open_path(tmp_path)
+    assert statuses(checkpoint) == {
+        "model.safetensors": ("scanned", None),
+        "checkpoint-5/optimizer.safetensors": ("skipped", "not-weights"),
+    }
+    assert checkpoint.notes == ()
+
+
 def test_sub_folders_are_looked_into_one_level_deep_and_not_through_links(tmp_path: Path) -> None:
     root = sentence_transformer(tmp_path / "model")
     write_tensors(root / "deep" / "er" / "model.safetensors", "w")

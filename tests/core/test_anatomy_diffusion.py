@@ -147,6 +147,17 @@ def test_a_unet_of_another_make_is_not_taken_for_this_one(changes: dict[str, Any
     assert not any(layer.engine and layer.activation for layer in layers)
 
 
+@pytest.mark.parametrize("groups", [0, -8, 0.5, 2.5, 3, 1e9, "8", None, True, [8]])
+def test_a_number_of_groups_that_divides_no_units_tells_no_norm(groups: Any) -> None:
+    convolutions = [
+        layer
+        for layer in anatomy("vae", norm_num_groups=groups).layers
+        if layer.name.endswith("conv1.weight")
+    ]
+    expected = {32} if groups is None else {None}
+    assert {layer.following and layer.following.groups for layer in convolutions} == expected
+
+
 def test_an_unknown_class_is_named_and_nothing_is_made_up_for_it() -> None:
     found = anatomy("vae", _class_name="AutoencoderOfTomorrow")
     assert found.architecture == "AutoencoderOfTomorrow"

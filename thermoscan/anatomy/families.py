@@ -117,7 +117,9 @@ def _family(
         config=config,
         activation=activation,
         activation_reason=reason,
-        pooler=canonical(_text(config, "pooler_act") or "tanh") if "model_type" in config else None,
+        pooler=canonical(_text(config, "pooler_act") or "tanh")
+        if _text(config, "model_type")
+        else None,
         heads=_heads(config, convention),
         tied=tied if isinstance(tied, bool) else convention is not None and convention.tied,
         quantised_by=_text(quantisation, "quant_method")

@@ -126,8 +126,8 @@ class Firings:
         gain, bias = f"{module}.weight", f"{module}.bias"
         if self._census.shapes.get(gain) != (outputs,):
             return None
-        groups = self._family.number(normed.groups)[1] if normed.groups else 1
-        if groups is None or outputs % groups:
+        groups = self._family.number(normed.groups)[1] if normed.groups else 1.0
+        if groups is None or not groups.is_integer() or outputs % groups:
             return None
         has_bias = self._census.shapes.get(bias) == (outputs,)
         return FollowingNorm(gain, bias if has_bias else None, normed.per_unit, int(groups))
