@@ -346,6 +346,9 @@ TINY: dict[str, Tiny] = {
         {**_TOWERS["text_config"], "projection_dim": 48},
         ("Model", "ModelWithProjection"),
     ),
+    "clip_vision_model": Tiny(
+        "CLIPVision", _TOWERS["vision_config"], ("Model", "ModelWithProjection"), "pixels"
+    ),
     "siglip": Tiny("Siglip", _TOWERS, ("Model",), "text and pixels"),
 }
 

@@ -269,10 +269,10 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
     ),
     "resnet": _RESNET,
     "clip": replace(_CLIP, towers={"text_model": "text_config", "vision_model": "vision_config"}),
-    # the text tower alone, whose paths have its name only where a projection is on top
-    "clip_text_model": replace(
-        _CLIP,
-        flows=tuple(replace(flow, within="") for flow in flows.CLIP[:1]),
+    # a tower alone, whose paths have its name only where a projection is on top
+    "clip_text_model": replace(_CLIP, flows=(replace(flows.CLIP[0], within=""),)),
+    "clip_vision_model": replace(
+        _CLIP, flows=(replace(flows.CLIP[1], within=""),), draws=draws.CLIP_VISION
     ),
     "siglip": Convention(
         "gelu_pytorch_tanh",
