@@ -143,8 +143,9 @@ class LoopbackHub:
                 return writes.validate_yaml(request)
             case ["POST", "api", "repos", "create"]:
                 return writes.create_repository(request, token, self.repositories, self.endpoint)
-            case ["POST", _, name, "info", "lfs", "objects", "batch"] if name.endswith(".git"):
-                raise refused(422, "This hub takes no large files.")
+            case ["POST", org, name, "info", "lfs", "objects", "batch"]:
+                repository = self._visible(f"{org}/{name.removesuffix('.git')}", token)
+                return writes.large_files(request, repository)
         raise refused(404, "Sorry, we can't find the page you are looking for.")
 
     def _answer_model(
