@@ -128,26 +128,27 @@ class HubAdapter:
         return ListedFolder(listing, opened, CONNECTIONS)
 
     def _resolve(self, api: HfApi, listing: Listing, listed: ListedFile) -> Link:
-        """Returns the link that the hub gives to a file; the token goes to the hub only."""
+        """Returns where a file's bytes are, and what to send there: the token to the hub only."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
         from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415
             build_hf_headers,
         )
 
         url = hf_hub_url(listing.id, listed.name, revision=listing.commit, endpoint=api.endpoint)
-        found = get_hf_file_metadata(
-            url, token=api.token, timeout=self._patience.timeout_seconds, endpoint=api.endpoint
-        )
-        if found.commit_hash != listing.commit or found.size != listed.size:
-            reason = "the hub resolves it to another file than it lists"
-            raise HubError("hub-answer", reason, file=listed.name)
-        at_hub = found.location.startswith(f"{api.endpoint}/")
+        if listed.sha256 is not None:  # a large file: the hub signs a link to it
+            timeout = self._patience.timeout_seconds
+            found = get_hf_file_metadata(
+                url, token=api.token, timeout=timeout, endpoint=api.endpoint
+            )
+            if found.commit_hash != listing.commit or found.size != listed.size:
+                reason = "the hub resolves it to another file than it lists"
+                raise HubError("hub-answer", reason, file=listed.name)
+            url = found.location
+        token = api.token if url.startswith(f"{api.endpoint}/") else False
         headers = build_hf_headers(
-            token=api.token if at_hub else False,
-            library_name="thermoscan",
-            library_version=__version__,
+            token=token, library_name="thermoscan", library_version=__version__
         )
-        return Link(found.location, headers)
+        return Link(url, headers)
 
     def _downloaded(self, api: HfApi, name: HubName, listing: Listing) -> ListedFolder:
         """Returns the repository as a folder whose files are downloaded when they are read."""

@@ -21,7 +21,7 @@ from thermoscan_adapters.hub_listing import ListedFile, Listing
 from thermoscan_adapters.hub_ranges import LinkedFile, RangeStream
 from thermoscan_adapters.selection import is_training_state
 
-CONNECTIONS = 16
+CONNECTIONS = 8
 """Requests under way at once. Each waits for the network most of its time."""
 
 _PAGE = 1 << 17

@@ -86,7 +86,7 @@ class Measuring:
         )
         self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
         self.vectors = Vectors(self._by_name, checkpoint.reader)
-        self.vectors.read_ahead(names_of(self.anatomy.layers), workers_for(options, checkpoint))
+        self.vectors.read_ahead(names_of(self.anatomy.layers))
         shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
         weights = input_weights(self.anatomy.layers, self.vectors, shapes)
         self.orders = orders_of(checkpoint, self.anatomy, weights)

@@ -17,10 +17,13 @@ from thermoscan.tally.accumulate import bits_of
 from thermoscan.tally.geometry import Weights
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
+from thermoscan.tally.stream import Block, expecting, near
 from thermoscan.theory.entropy import FloatArray
 
 LARGEST = 1 << 22
 """Elements above which a vector is not read ahead: no real norm or bias is near it."""
+
+_AT_ONCE = 32
 
 
 class Vectors:
@@ -32,11 +35,31 @@ class Vectors:
         self._content: dict[str, bytearray] = {}
         self._places: dict[tuple[str, int], bytearray] = {}
 
-    def read_ahead(self, names: Collection[str], workers: int) -> None:
+    def read_ahead(self, names: Collection[str]) -> None:
         """Reads these vectors at once: a network answers many requests as soon as one."""
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(self.values, names):
+        tensors = [self._tensors[name] for name in names if name in self._tensors]
+        tensors.sort(key=lambda tensor: (tensor.file, tensor.offset))
+        runs: list[list[Tensor]] = []
+        for tensor in tensors:
+            before = runs[-1][-1] if runs else None
+            if (
+                before is not None
+                and before.file == tensor.file
+                and near(before.offset + before.nbytes, tensor.offset)
+            ):
+                runs[-1].append(tensor)
+            else:
+                runs.append([tensor])
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._read_run, runs):
                 pass
+
+    def _read_run(self, run: Sequence[Tensor]) -> None:
+        """Reads vectors that are neighbours."""
+        blocks = [(tensor, Block(at, 0, tensor.nbytes)) for at, tensor in enumerate(run)]
+        with expecting(self._reader, blocks):
+            for tensor in run:
+                self.values(tensor.name)
 
     def values(self, name: str) -> FloatArray | None:
         """Returns a float vector as float64; None where it is none, too large, or not finite."""

@@ -139,13 +139,18 @@ def expecting(reader: ByteReader, blocks: Iterable[tuple[Tensor, Block]]) -> Ite
         if not lies_together(tensor):
             continue
         first, last = tensor.offset + block.first, tensor.offset + block.last
-        if ranges and ranges[-1][0] == tensor.file and 0 <= first - ranges[-1][2] <= _GAP_BYTES:
+        if ranges and ranges[-1][0] == tensor.file and near(ranges[-1][2], first):
             first = ranges.pop()[1]
         ranges.append((tensor.file, first, last))
     with ExitStack() as stack:
         for file, first, last in ranges:
             stack.enter_context(reader.expect(file, first, last - first))
         yield
+
+
+def near(end: int, start: int) -> bool:
+    """Says whether bytes from `start` on are so close behind `end` that both are read in one go."""
+    return 0 <= start - end <= _GAP_BYTES
 
 
 class Assembly:
