@@ -143,6 +143,11 @@ def _named(error: BaseException, source: str) -> SourceError | None:
 def _by_status(error: BaseException, source: str) -> SourceError | None:
     """Maps the other answers that carry an HTTP status."""
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 403:
+        said = str(getattr(error, "server_message", None) or "")
+        for words, code, reason in _DENIALS:
+            if words in said:
+                return HubError(code, reason, file=source)
     return error_of_status(status, source) if isinstance(status, int) else None
 
 
@@ -153,11 +158,6 @@ def error_of_status(status: int, source: str) -> SourceError:
     if status == 412:
         reason = "somebody has committed meanwhile, and nothing was written; try again"
         return HubError("hub-moved", reason, file=source)
-    if status == 403:
-        said = str(getattr(error, "server_message", None) or "")
-        for words, code, reason in _DENIALS:
-            if words in said:
-                return HubError(code, reason, file=source)
     if status in {401, 403}:
         return HubError("hub-token", f"the hub denies access ({status}); {_LOG_IN}", file=source)
     if status in {408, 504}:
