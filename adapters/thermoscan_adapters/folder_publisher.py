@@ -81,6 +81,10 @@ class FolderPublisher:
         """
         folder = Path(os.path.expanduser(place.source)).resolve()  # noqa: PTH111
         for change in plan.changes:
+            if _read_files(folder, [change.name]).get(change.name) != change.before:
+                reason = "it was changed meanwhile, and nothing was written; try again"
+                raise ChangedError("file-changed", reason, file=change.name)
+        for change in plan.changes:
             _write(folder, change)
         return f"Wrote {', '.join(change.name for change in plan.changes)}."
 
@@ -145,8 +149,6 @@ def _find(folder: Path, name: str) -> DiskFile | None:
 
 def _write(folder: Path, change: FileChange) -> None:
     """Replaces a file, or makes one, in one step, with the permissions that the old one had."""
-    if _read_files(folder, [change.name]).get(change.name) != change.before:
-        raise ChangedError("file-changed", "it was changed meanwhile; try again", file=change.name)
     path = folder / change.name
     try:
         path.parent.mkdir(exist_ok=True)
