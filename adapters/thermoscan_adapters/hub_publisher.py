@@ -17,7 +17,7 @@ from thermoscan._version import __version__
 from thermoscan.attaching.plan import Plan
 from thermoscan.attaching.publishing import Place, Way
 from thermoscan.attaching.weights import WeightFile
-from thermoscan.errors import AttachError, OptionError
+from thermoscan.errors import AttachError, HubError, OptionError
 from thermoscan.limits import Limits
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_listing import Listing, list_files
@@ -93,11 +93,21 @@ class HubPublisher:
         """Returns the revision of our open pull request.
 
         Raises:
+            HubError: ``hub-conflict``: it can no longer be merged.
             SourceError: See `thermoscan_adapters.hub_errors` for the codes.
         """
         with hub_errors(place.id):
-            found = self._ours(self._api(), place, "pull_request", TITLE)
-            return found[0].git_reference if found else None
+            api = self._api()
+            found = self._ours(api, place, "pull_request", TITLE)
+            if not found:
+                return None
+            number, url = found[0].num, found[0].url
+            details = self._patience.call(lambda: api.get_discussion_details(place.id, number))
+            if details.conflicting_files:
+                reason = f"the model card has changed under your pull request {url}; close it, "
+                reason += "and run this again to open another"
+                raise HubError("hub-conflict", reason, file=place.id)
+            return found[0].git_reference
 
     def publish(self, place: Place, plan: Plan, comment: str, way: Way) -> str:
         """Commits the files that change, or comments.

@@ -169,6 +169,20 @@ def test_a_closed_pull_request_of_ours_and_those_of_others_are_left_alone(world:
     assert opened[1:] == [(2, "alice", TITLE), (3, "bob", "Something else"), (4, "bob", TITLE)]
 
 
+def test_a_pull_request_that_cannot_be_merged_any_more_is_told_and_another_opened(
+    world: World,
+) -> None:
+    world.attach(Way.PULL_REQUEST, STRANGER)
+    world.change(README__md=CARD + b"Theirs.\n", model__safetensors=weights(6))
+    before = world.text("refs/pr/1")
+    assert world.refused(Way.PULL_REQUEST, STRANGER) == "hub-conflict"
+    assert world.text("refs/pr/1") == before
+    api = HfApi(world.hub.endpoint, token=STRANGER)
+    api.change_discussion_status("org/name", 1, "closed")
+    assert str(world.attach(Way.PULL_REQUEST, STRANGER).done).endswith("/discussions/2")
+    assert "Theirs.\n" in world.text("refs/pr/2")
+
+
 def test_the_owner_commits_to_the_branch_and_the_next_run_does_nothing(world: World) -> None:
     first = world.repository.branches["main"]
     done = world.attach(Way.COMMIT).done
