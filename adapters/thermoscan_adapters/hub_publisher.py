@@ -79,7 +79,7 @@ class HubPublisher:
             contents = _contents(api, listing, files)
         return Place(
             id=name.id,
-            source=f"{api.endpoint}/{name.id}",
+            source=name.id,
             revision=name.revision,
             commit=listing.commit,
             files=contents,

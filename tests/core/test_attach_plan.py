@@ -132,6 +132,16 @@ def test_a_card_of_other_weights_or_without_proof_is_refused(
     assert (caught.value.code, caught.value.file) == (code, FILE)
 
 
+def test_an_index_of_other_shards_is_another_model() -> None:
+    index = "model.safetensors.index.json"
+    before = {FILE: listed(content="1"), index: listed(5, content="2")}
+    check_weights(card_of(TENSORS), before, before)
+    for after in ({FILE: before[FILE]}, before | {index: listed(5, content="3")}):
+        with pytest.raises(AttachError) as caught:
+            check_weights(card_of(TENSORS), before, after)
+        assert (caught.value.code, caught.value.file) == ("weights-differ", index)
+
+
 def test_a_file_that_the_card_s_commit_lacks_is_refused() -> None:
     with pytest.raises(AttachError, match="at the commit that the card names"):
         check_weights(card_of(SHA), {}, {FILE: listed(sha256="ab" * 32)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -272,12 +273,15 @@ CARDS = st.one_of(
 )
 
 
-def outside(text: str) -> str:
-    """A card without what belongs to the section: all that has to stay."""
-    return re.sub(f"{START}.*?{END}", "", text, flags=re.DOTALL)
+def without_a_section(text: str) -> Iterator[str]:
+    """The card itself, and what it would be without what stands between a start and an end."""
+    yield text
+    for start in re.finditer(START, text):
+        for end in re.finditer(END, text[start.end() :]):
+            yield text[: start.start()] + text[start.end() + end.end() :]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 @given(CARDS)
 @example("---\ntags:\n- a\n---\n<!-- thermoscan:start -->\n<!-- thermoscan:end -->\nx")
 def test_whatever_the_card_only_additions_are_made_and_none_the_second_time(text: str) -> None:
@@ -294,11 +298,12 @@ def test_whatever_the_card_only_additions_are_made_and_none_the_second_time(text
         match.span() for match in re.finditer(f"{START}\\s+## Weights.*?{END}", after, re.DOTALL)
     ]
     assert len(spans) == 1
-    before = re.sub(r"(tags:\s*)(?:~|null)", r"\1", outside(readme.decode()))
     rest = after[: spans[0][0]] + after[spans[0][1] :]
-    assert is_subsequence(before, rest)
-    assert len(rest) - len(before) <= len(
-        "---\r\ntags:\r\n- thermoscan\r\n---\r\n\r\n\r\n" + "null"
+    most = len("---\r\ntags:\r\n- thermoscan\r\n---\r\n\r\n\r\n")
+    assert any(
+        is_subsequence(kept, rest) and len(rest) - len(kept) <= most
+        for text in without_a_section(readme.decode())
+        for kept in (text, re.sub(r"(tags:\s*)(?:~|null)", r"\1", text, count=1))
     )
     if edited.note is None:
         tags, others = tags_and_rest(after)

@@ -126,12 +126,14 @@ def attach(request: Request, publisher: Publisher, scan: Callable[[Place], Card]
     card = request.card or scan(place)
     if request.card is not None or place.commit is not None:
         check_card(card, place, publisher)
-    plan = _plan(card, place, publisher)
+    card = _settled(card, place, publisher)
+    plan = plan_of(card, place.files)
     if way is Way.PULL_REQUEST and plan.changes:
         pending = publisher.pending(place)
         if pending is not None:
             place = publisher.read(place.source, pending, FILES, way)
-            plan = _plan(card, place, publisher)
+            card = _settled(card, place, publisher)
+            plan = plan_of(card, place.files)
     if way is Way.SHOW or (way is not Way.COMMENT and not plan.changes):
         return Attached(plan, None)
     comment = reporter("comment").render(card)
@@ -167,12 +169,13 @@ def _weights_at(commit: str, place: Place, publisher: Publisher) -> Weights:
     return publisher.read(place.source, commit, (), Way.SHOW).weights
 
 
-def _plan(card: Card, place: Place, publisher: Publisher) -> Plan:
-    """Plans with the card that is there already, where that says the same and is still true."""
+def _settled(card: Card, place: Place, publisher: Publisher) -> Card:
+    """Returns the card that is there already, where that says the same and is still true."""
     there = card_there(card, place.files)
-    if there is not None and there.model.revision not in (None, card.model.revision):
-        try:
-            check_card(there, place, publisher)
-        except (AttachError, SourceError):
-            there = None
-    return plan_of(there or card, place.files)
+    if there is None or there.model.revision in (None, card.model.revision):
+        return there or card
+    try:
+        check_card(there, place, publisher)
+    except (AttachError, SourceError):
+        return card
+    return there

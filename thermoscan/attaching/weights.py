@@ -46,6 +46,8 @@ def check_weights(card: Card, scanned: Weights | None, target: Weights) -> None:
     Raises:
         AttachError: ``weights-differ`` or ``weights-unproven``.
     """
+    if scanned is not None:
+        _check_indices(scanned, target)
     for file in card.model.files:
         if file.name not in target:
             raise AttachError(
@@ -55,6 +57,14 @@ def check_weights(card: Card, scanned: Weights | None, target: Weights) -> None:
             _check_file(file, scanned.get(file.name), "at the commit that the card names")
         _check_file(file, target[file.name], "now")
         _check_proven(file, scanned, target)
+
+
+def _check_indices(scanned: Weights, target: Weights) -> None:
+    """Compares the files that say which shards a model consists of."""
+    for name in sorted(scanned.keys() | target.keys()):
+        if name.endswith(".index.json") and scanned.get(name) != target.get(name):
+            reason = f"it has changed since the commit that the card names; {_AGAIN}"
+            raise AttachError("weights-differ", reason, file=name)
 
 
 def _check_file(file: ModelFile, there: WeightFile | None, when: str) -> None:

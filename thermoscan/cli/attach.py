@@ -43,6 +43,7 @@ def attach(
     from thermoscan.attaching.publishing import attach as attach_report  # noqa: PLC0415
     from thermoscan.cli.inputs import card_from, card_of_model  # noqa: PLC0415
     from thermoscan.plugins import publisher_for  # noqa: PLC0415
+    from thermoscan.text import printable  # noqa: PLC0415
 
     publisher = publisher_for(model)
     asked = {Way.SHOW: show, Way.PULL_REQUEST: open_pr, Way.COMMIT: commit, Way.COMMENT: comment}
@@ -58,7 +59,7 @@ def attach(
     if way in {Way.SHOW, Way.WRITE} and attached.plan.changes:
         _show(diff_of(attached.plan))
     if attached.done is not None:
-        click.echo(attached.done, err=way is Way.WRITE)
+        click.echo(printable(attached.done, 1000), err=way is Way.WRITE)
     elif not attached.plan.changes:
         click.echo("Nothing to do: the report is there already, and is the same.", err=True)
 
