@@ -70,10 +70,8 @@ def _check_indices(scanned: Weights, target: Weights) -> None:
 def _check_file(file: ModelFile, there: WeightFile | None, when: str) -> None:
     """Compares what the card knows of a file with what is there, as far as both say."""
     same = there is not None and there.bytes == file.bytes
-    digest = file.digest
-    if there is not None and there.sha256 is not None and digest.algorithm == "sha256":
-        same = same and digest.value == there.sha256
-    if not same:
+    digests = {_sha256(file), there.sha256 if there is not None else None} - {None}
+    if not same or len(digests) > 1:
         reason = f"it is not the file that was scanned, {when}; {_AGAIN}"
         raise AttachError("weights-differ", reason, file=file.name)
 
@@ -81,7 +79,7 @@ def _check_file(file: ModelFile, there: WeightFile | None, when: str) -> None:
 def _check_proven(file: ModelFile, scanned: Weights | None, target: Weights) -> None:
     """Demands that equal content was shown: by sha256, or by the source's own ids."""
     now = target[file.name]
-    if file.digest.algorithm == "sha256" and now.sha256 is not None:
+    if _sha256(file) is not None and now.sha256 is not None:
         return
     before = scanned.get(file.name) if scanned is not None else None
     if before is None or before.content is None or now.content is None:
@@ -93,3 +91,9 @@ def _check_proven(file: ModelFile, scanned: Weights | None, target: Weights) -> 
     if before.content != now.content:
         reason = f"it has changed since the commit that the card names; {_AGAIN}"
         raise AttachError("weights-differ", reason, file=file.name)
+
+
+def _sha256(file: ModelFile) -> str | None:
+    """Returns the sha256 that the card has of a file; None where it has none."""
+    digest = file.digest
+    return digest.value if digest and digest.algorithm == "sha256" else None
