@@ -97,4 +97,4 @@ def _origin(card: Card) -> str:
     if model.revision is not None:
         return f"Scanned: commit {code(model.revision, 64)}, by {by}."
     files = "one weight file" if len(model.files) == 1 else f"{len(model.files):,} weight files"
-    return f"Scanned: {files} of {scaled(model.bytes, 'B')}, by {by}; card.json has digests."
+    return f"Scanned: {files} on disk, {scaled(model.bytes, 'B')}, by {by}."

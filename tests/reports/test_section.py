@@ -126,7 +126,7 @@ def test_what_was_scanned_is_the_commit_or_else_the_files() -> None:
         assert f"commit `{realistic().model.revision}`, by thermoscan 0.1.0." in text
         model = replace(realistic().model, revision=None, bytes=91_000_000)
         text = reporter.render(replace(realistic(), model=model))
-        assert "Scanned: one weight file of 91.0 MB, by thermoscan 0.1.0" in text
+        assert "Scanned: one weight file on disk, 91.0 MB, by thermoscan 0.1.0." in text
 
 
 def test_a_comment_links_to_no_file_and_the_section_to_both() -> None:
