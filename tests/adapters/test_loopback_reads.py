@@ -252,6 +252,16 @@ def test_what_is_not_there_is_refused_by_kind(
         client.hf_hub_download("org/missing", "README.md", cache_dir=tmp_path)
 
 
+def test_a_revision_of_any_letters_is_refused_in_one_line(
+    hub: LoopbackHub, repository: Repository
+) -> None:
+    with pytest.raises(RevisionNotFoundError) as caught:
+        api(hub.endpoint).model_info(repository.id, revision="é\n分支\r\nX-Evil: 1")
+    headers = caught.value.response.headers
+    assert headers["X-Error-Message"] == r"Invalid rev id: \xe9\n\u5206\u652f\r\nX-Evil: 1"
+    assert "X-Evil" not in headers
+
+
 def test_a_private_repository_is_for_those_who_may_read_it(
     endpoint: str, hub: LoopbackHub, tmp_path: Path
 ) -> None:

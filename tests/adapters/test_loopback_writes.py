@@ -33,6 +33,7 @@ def hub() -> Iterator[LoopbackHub]:
     with LoopbackHub() as hub:
         hub.add_token("hf_owner", "alice", write=("org", "alice"))
         hub.add_token("hf_stranger", "bob", write=("bob",))
+        hub.add_token("hf_alike", "dave", write=("or", "org/na", "org/name/x"))
         hub.add_token("hf_reader", "carol", read=("org",))
         yield hub
 
@@ -221,6 +222,7 @@ def test_discussions_are_found_by_author_type_and_status(
     ("token", "status", "message"),
     [
         ("hf_stranger", 403, "pass `create_pr=1` as a query parameter"),
+        ("hf_alike", 403, "pass `create_pr=1` as a query parameter"),
         ("hf_reader", 403, "you must use a write token"),
         (False, 401, "Invalid username or password"),
         ("hf_wrong", 401, "Invalid credentials in Authorization header"),
