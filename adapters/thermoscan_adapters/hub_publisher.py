@@ -75,6 +75,9 @@ class HubPublisher:
         with hub_errors(target):
             api = self._api()
             name = parse_hub_name(target, revision, api.endpoint)
+            if way is not Way.SHOW:
+                # Without a token a commit would be answered as if there were no such model.
+                self._patience.call(api.whoami)
             listing = list_files(api, name, Limits(), self._patience)
             contents = _contents(api, listing, files)
         return Place(
@@ -121,7 +124,6 @@ class HubPublisher:
             api = self._api()
             if way is Way.COMMENT:
                 return self._comment(api, place, comment)
-            api.whoami()  # a commit without a token is answered as if there were no such model
             return _commit(api, place, plan, way)
 
     def _comment(self, api: HfApi, place: Place, comment: str) -> str:

@@ -306,6 +306,8 @@ def test_who_may_not_is_told_why(
     monkeypatch.setenv("HF_TOKEN", "")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nonexistent")
     assert world.refused(way, token) == code
+    scanned = any("model.safetensors" in request.path for request in world.hub.requests)
+    assert scanned == (token in {STRANGER, READER})
     assert world.text().encode() == CARD
     assert world.repository.discussions == []
 

@@ -65,9 +65,11 @@ class Publisher(Protocol):
     def read(self, target: str, revision: str | None, files: Collection[str], way: Way) -> Place:
         """Returns what is at `target` now, with the contents of those of `files` that are there.
 
+        What is sure to stand in this way later is said now: a scan may take long.
+
         Raises:
             OptionError: This way, or a revision, makes no sense here.
-            SourceError: There is no such place, or it cannot be read.
+            SourceError: There is no such place, or it cannot be read, or this way needs a token.
             AttachError: A file is too long to be a model card, or a card.
         """
         ...
@@ -131,7 +133,7 @@ def attach(request: Request, publisher: Publisher, scan: Callable[[Place], Card]
     if way is Way.PULL_REQUEST and plan.changes:
         pending = publisher.pending(place)
         if pending is not None:
-            place = publisher.read(place.source, pending, FILES, way)
+            place = publisher.read(place.source, pending, FILES, Way.SHOW)
             card = _settled(card, place, publisher)
             plan = plan_of(card, place.files)
     if way is Way.SHOW or (way is not Way.COMMENT and not plan.changes):
