@@ -132,6 +132,12 @@ def test_a_card_of_other_weights_or_without_proof_is_refused(
     assert (caught.value.code, caught.value.file) == (code, FILE)
 
 
+def test_a_card_that_lists_no_file_is_refused() -> None:
+    card = replace(realistic(), model=replace(realistic().model, files=()))
+    with pytest.raises(AttachError, match="lists no weight file"):
+        check_weights(card, {}, {FILE: listed(content="1")})
+
+
 def test_an_index_of_other_shards_is_another_model() -> None:
     index = "model.safetensors.index.json"
     before = {FILE: listed(content="1"), index: listed(5, content="2")}

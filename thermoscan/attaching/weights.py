@@ -46,6 +46,9 @@ def check_weights(card: Card, scanned: Weights | None, target: Weights) -> None:
     Raises:
         AttachError: ``weights-differ`` or ``weights-unproven``.
     """
+    if not card.model.files:
+        reason = f"the card lists no weight file that could be compared; {_AGAIN}"
+        raise AttachError("weights-unproven", reason, file=card.model.id)
     if scanned is not None:
         _check_indices(scanned, target)
     for file in card.model.files:
