@@ -27,6 +27,7 @@ class Limits:
     nesting: int = 64
     integer: int = 2**63 - 1
     folder_entries: int = 10_000
+    report_bytes: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)

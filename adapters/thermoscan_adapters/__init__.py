@@ -17,6 +17,11 @@
                           torch_state finds the weights in it, torch_layout their bytes
     lora_config, lora     an adapter applied to its base while it is read
 
+To publish a report (`thermoscan.attaching`)::
+
+    folder_publisher      into a folder
+    hub_publisher         to the hub: a pull request, a commit, a comment
+
 To run a model (`thermoscan.probe`)::
 
     transformers_runner   a checkpoint to a model that runs: transformers_choice which class,

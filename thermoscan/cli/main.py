@@ -12,6 +12,8 @@ import sys
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.attach import attach
+from thermoscan.cli.badge import badge
 from thermoscan.cli.compare import compare
 from thermoscan.cli.linear import linear
 from thermoscan.cli.probe import probe
@@ -38,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (scan, compare, probe, linear):
+for command in (scan, compare, probe, linear, attach, badge):
     cli.add_command(command)
 
 

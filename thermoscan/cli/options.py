@@ -55,6 +55,17 @@ def assumption_options(command: F) -> F:
     )
 
 
+def card_file_option(text: str) -> Callable[[F], F]:
+    """Returns the option that takes a card which was written before."""
+    return click.option(
+        "--card",
+        "card_file",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=str),
+        metavar="FILE",
+        help=text,
+    )
+
+
 def _with(command: F, *options: Callable[[F], F]) -> F:
     for option in reversed(options):
         command = option(command)
