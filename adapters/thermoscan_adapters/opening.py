@@ -17,6 +17,7 @@ from typing import Any
 from thermoscan.checkpoint import Checkpoint, FileRecord, OpenOptions, Tensor
 from thermoscan.errors import (
     CheckpointError,
+    HubError,
     LimitError,
     MalformedError,
     SourceError,
@@ -193,6 +194,8 @@ def _read_config(folder: Folder, limits: Limits) -> tuple[dict[str, Any] | None,
         return _read_json(folder, "config.json", "config", limits), ()
     except SourceNotFoundError:
         return None, ()
+    except HubError:  # it may be sound: figures must not depend on whether it came
+        raise
     except (SourceError, CheckpointError) as error:
         return None, (f"config.json was not used: {error.reason} ({error.code}).",)
 
