@@ -3,8 +3,9 @@
 Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Checkpoint` that
 `thermoscan_adapters.opening` makes of its files at one commit. Where the bytes come from:
 
-- the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision: the network
-  is not asked, and a note says so. In offline mode (``HF_HUB_OFFLINE=1``) it is that or nothing;
+- the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision with its
+  configuration: the network is not asked, and a note says so. In offline mode
+  (``HF_HUB_OFFLINE=1``) it is that, with or without, or nothing;
 - else the hub, by ranges (`hub_ranges`), and no file is written;
 - with ``download``, the cache after what it lacks was downloaded into it.
 """
@@ -22,6 +23,7 @@ from thermoscan._version import __version__
 from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
 from thermoscan.errors import HubError, LimitError, ThermoscanError
 from thermoscan.limits import Limits
+from thermoscan_adapters import lora_config
 from thermoscan_adapters.disk import DiskFolder, check_beside
 from thermoscan_adapters.files import DiskFile, find_file
 from thermoscan_adapters.hub_connections import Connections, Link
@@ -182,6 +184,8 @@ class HubAdapter:
             snapshot = self._snapshot(api, name)
         except (CacheNotFound, LocalEntryNotFoundError):
             return None
+        if not any((snapshot / file).exists() for file in ("config.json", lora_config.FILE)):
+            return None  # perhaps there is one, and it was only not downloaded
         try:
             return _open_snapshot(snapshot, name, options)
         except ThermoscanError as error:
