@@ -226,7 +226,6 @@ LASTING = {
     "leads to nobody": (Redirect(ELSEWHERE), "hub-unreachable"),
     "leads to no place": (Status(302), "hub-range"),
     "leads to another protocol": (Status(302, {"Location": "file:///etc/passwd"}), "hub-answer"),
-    "leads to no host": (Status(302, {"Location": "http:///a"}), "hub-answer"),
     "leads to no address": (Status(302, {"Location": "http://[::"}), "hub-answer"),
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ from thermoscan_adapters.hub import HubAdapter
 from thermoscan_adapters.hub_folder import CONNECTIONS
 
 PAGE = 1 << 17
-"""What is read ahead of a header, at least."""
+"""What is read ahead of a header, and back from the end of an archive."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def adapter(hub: LoopbackHub, tmp_path: Path) -> HubAdapter:
 
 def publish(hub: LoopbackHub, path: Path) -> None:
     """Adds a file, or the files of a folder, as org/name."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [each for each in path.iterdir() if each.is_file()] if path.is_dir() else [path]
     hub.add("org/name", {file.name: file for file in files})
 
 
@@ -53,7 +53,9 @@ def assert_same(hub: LoopbackHub, adapter: HubAdapter, path: Path) -> None:
     assert measured(scan_of(adapter)) == measured(thermoscan.scan(str(path)))
     for name, file in hub.repositories["org/name"].files("main").items():
         if file.large:
-            assert sum(length for _, length in bytes_asked(hub, name)) <= 1.01 * file.size + PAGE
+            assert (
+                sum(length for _, length in bytes_asked(hub, name)) <= 1.01 * file.size + 2 * PAGE
+            )
 
 
 @pytest.mark.parametrize("name", ["minilm", "crepe-tiny", "resemblyzer", "chgnet-0.3.0"])
@@ -97,15 +99,15 @@ def test_shared_and_strided_tensors_have_the_card_that_they_have_on_disk(
     assert_same(hub, adapter, path)
 
 
-def test_five_thousand_tiny_tensors_are_read_in_few_requests(
+def test_thousands_of_tiny_tensors_are_read_in_few_requests(
     hub: LoopbackHub, adapter: HubAdapter, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    tensors = {f"a{k}.weight": rng.standard_normal((4, 8)).astype(np.float32) for k in range(5000)}
+    tensors = {f"a{k}.weight": rng.standard_normal((4, 8)).astype(np.float32) for k in range(1500)}
     save_file(tensors, tmp_path / "tiny.safetensors")
     hub.latency_seconds = 0.02
     assert_same(hub, adapter, tmp_path / "tiny.safetensors")
-    assert len(hub.requests) < 5000 / 64 + 20
+    assert len(hub.requests) < 1500 / 64 + 20
 
 
 def test_a_torch_archive_of_many_small_storages_is_read_in_few_requests(
@@ -120,7 +122,7 @@ def test_a_torch_archive_of_many_small_storages_is_read_in_few_requests(
     asked = bytes_asked(hub, path.name)
     assert len(asked) < 20
     # Headers so near to each other are read with what lies between them, which is read again.
-    assert sum(length for _, length in asked) <= 2 * path.stat().st_size + PAGE
+    assert sum(length for _, length in asked) <= 2 * path.stat().st_size + 2 * PAGE
 
 
 class Busy:
@@ -147,7 +149,7 @@ def test_no_more_ranges_than_promised_are_under_way_at_once(
     torch.manual_seed(0)
     # Between each two that are read, gaps too wide to be read over.
     torch.save(
-        {f"{k}.weight": torch.zeros(100, 1 << 16)[:, :64] for k in range(8)}, tmp_path / "a.pth"
+        {f"{k}.weight": torch.zeros(16, 1 << 16)[:, :64] for k in range(8)}, tmp_path / "a.pth"
     )
     publish(hub, tmp_path / "a.pth")
     busy = Busy()
