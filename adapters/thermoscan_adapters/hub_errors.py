@@ -26,6 +26,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
 
@@ -140,7 +141,9 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
 
     # What httpx misses is the package that speaks SOCKS.
-    if isinstance(error, (ImportError, of_bytes.ProxySchemeUnknown)):
+    if isinstance(
+        error, (ImportError, of_bytes.ProxySchemeUnknown, of_bytes.ProxySchemeUnsupported)
+    ):
         reason = (
             "the proxy in the environment is of a kind that is not supported; use an HTTP proxy"
         )
@@ -150,6 +153,7 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
         of_bytes.ProxyError,
         of_bytes.ProtocolError,
         of_bytes.SSLError,
+        HTTPException,
     )
     if isinstance(error, lost):
         return _unreachable(source)

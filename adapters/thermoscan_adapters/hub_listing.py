@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 1 << 60
-_MOST_PAGES = 10_000
-"""Pages may be of one entry, and even of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +108,16 @@ def _tree(api: HfApi, id: str, commit: str, patience: Patience) -> Iterator[Mapp
         hf_raise_for_status(answer)
         return answer
 
-    url = f"{api.endpoint}/api/models/{id}/tree/{commit}?recursive=true"
-    for _ in range(_MOST_PAGES):
+    url: str | None = f"{api.endpoint}/api/models/{id}/tree/{commit}?recursive=true"
+    while url is not None:
+        if urlsplit(url)[:2] != urlsplit(api.endpoint)[:2]:  # where the token must not go
+            raise HubError("hub-answer", "the hub's list of files goes on elsewhere", file=id)
         answer = patience.call(partial(get, url))
-        yield from answer.json()
-        following = answer.links.get("next", {}).get("url")
-        if following is None:
-            return
-        if urlsplit(following)[:2] != urlsplit(api.endpoint)[:2]:
-            break  # the token that is sent is the hub's alone
-        url = following
-    raise HubError("hub-answer", "the hub's list of files leads elsewhere, or on and on", file=id)
+        page = answer.json()
+        url = answer.links.get("next", {}).get("url")
+        if url is not None and not page:
+            raise HubError("hub-answer", "the hub's list of files goes on without any", file=id)
+        yield from page
 
 
 def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:

@@ -350,6 +350,19 @@ def test_a_scan_among_failures_gives_the_card_of_the_file_on_disk(
     assert len(bytes_asked(hub, path.name)) > 5
 
 
+@pytest.mark.parametrize("after", [0, 4])
+def test_a_scan_that_fails_on_many_threads_ends_with_one_error_and_all_of_them(
+    hub: LoopbackHub, adapter: HubAdapter, after: int
+) -> None:
+    path = path_of("crepe-full")
+    hub.add("org/crepe", {path.name: path})
+    hub.fail(origin="content", times=after)
+    hub.fail(Cut(1000), origin="content", times=None)
+    with pytest.raises(HubError) as caught:
+        scan_of(adapter, "org/crepe")
+    assert caught.value.code == "hub-unreachable"
+
+
 def test_connections_are_kept_while_a_checkpoint_is_read_and_no_longer(
     hub: LoopbackHub, adapter: HubAdapter
 ) -> None:

@@ -29,6 +29,9 @@ from thermoscan_adapters.hub_folder import CONNECTIONS
 PAGE = 1 << 17
 """What is read ahead of a header, and back from the end of an archive."""
 
+WRITTEN_BY_THE_CLIENT = {".agent_harnesses.json"}
+"""What huggingface_hub keeps in HF_HOME whoever uses it."""
+
 
 @pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
@@ -182,7 +185,8 @@ def test_an_adapter_is_compared_with_its_base_where_both_are_on_the_hub(
     remote, local = json.loads(there), json.loads(here)
     for part in ("summary", "layers", "findings", "coverage"):
         assert remote[part] == local[part]
-    assert list((tmp_path / "work").rglob("*")) == []
+    written = {each.name for each in (tmp_path / "work").rglob("*") if each.is_file()}
+    assert written <= WRITTEN_BY_THE_CLIENT
 
 
 MEASURE = """
@@ -216,7 +220,7 @@ def peak_of(hub: LoopbackHub, tmp_path: Path, tensors: int) -> int:
         [sys.executable, "-c", MEASURE],
         cwd=work, env=environment, capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    assert [found for found in work.rglob("*") if found.is_file()] == []
+    assert {each.name for each in work.rglob("*") if each.is_file()} <= WRITTEN_BY_THE_CLIENT
     path.unlink()
     return int(done.stdout)
 
