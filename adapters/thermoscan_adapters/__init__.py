@@ -8,8 +8,9 @@
                           beside, what was not scanned
     folders               what files and folders are, wherever they lie
     files                 those of the disk: untrusted, read by offset
-    hub_folder            those of a repository: hub_listing lists it, hub_ranges reads it,
-                          hub_patience waits, hub_names and hub_errors are its words
+    hub_folder            those of a repository: hub_listing lists it, hub_ranges reads it over
+                          hub_connections, hub_patience waits, hub_names and hub_errors are its
+                          words
     formats               what a file is, by its content
     safetensors_format    the strict header validator, with strict_json
     torch_format          torch zip and legacy files (torch_zip, torch_legacy), whose pickle is read

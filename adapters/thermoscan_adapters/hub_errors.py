@@ -7,13 +7,14 @@ step to take. The raw text of the other library is never shown: it repeats URLs 
     hub-gated                  the repository asks for terms to be accepted
     hub-repository-not-found   it does not exist, or is private
     hub-revision-not-found     no such branch, tag or commit
-    hub-file-not-found         a file vanished between listing and download
+    hub-file-not-found         a file that it lists is not there
     hub-disabled               the hub has closed the repository
     hub-token                  the token is missing, wrong, or may not read this
     hub-rate-limit             too many requests
     hub-unavailable            the hub itself failed
     hub-timeout                no answer in time
     hub-unreachable            no connection
+    hub-proxy                  a proxy of a kind that cannot be used
     hub-offline-uncached       offline mode, and the files are not in the cache
     hub-disk-full              no space left for the download
     hub-cache                  the cache folder cannot be read or written
@@ -30,6 +31,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
 
@@ -121,7 +123,7 @@ def _named(error: BaseException, source: str) -> SourceError | None:
         ),
         (
             errors.RemoteEntryNotFoundError,
-            SourceNotFoundError,
+            HubError,
             "hub-file-not-found",
             "the hub lists a file and does not have it; try again",
         ),
@@ -172,7 +174,21 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     import urllib3.exceptions as of_bytes  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
 
-    lost = (of_bytes.NewConnectionError, of_bytes.ProxyError, of_bytes.ProtocolError)
+    # What httpx misses is the package that speaks SOCKS.
+    if isinstance(
+        error, (ImportError, of_bytes.ProxySchemeUnknown, of_bytes.ProxySchemeUnsupported)
+    ):
+        reason = (
+            "the proxy in the environment is of a kind that is not supported; use an HTTP proxy"
+        )
+        return HubError("hub-proxy", reason, file=source)
+    lost = (
+        of_bytes.NewConnectionError,
+        of_bytes.ProxyError,
+        of_bytes.ProtocolError,
+        of_bytes.SSLError,
+        HTTPException,
+    )
     if isinstance(error, lost):
         return _unreachable(source)
     if isinstance(error, (httpx.TimeoutException, TimeoutError, of_bytes.TimeoutError)):
@@ -217,7 +233,8 @@ def _of_library(error: BaseException, source: str) -> SourceError | None:
         reason = "the hub does not accept the front matter of README.md; mend it first"
         return HubError("hub-metadata", reason, file=source)
     of_the_hub = type(error).__module__ == errors.__name__
-    if of_the_hub or isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+    unreadable = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    if of_the_hub or isinstance(error, unreadable):
         return _nonsense("it cannot be read", source)
     return None
 

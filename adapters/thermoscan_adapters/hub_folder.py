@@ -155,7 +155,11 @@ class RemoteFile:
 
 
 class Pages:
-    """The pieces of files that were read last, because headers are read in small steps."""
+    """The pieces of files that were read last, because headers are read in small steps.
+
+    A page reaches ahead of what is asked for, and at the end of a file back: an archive is read
+    from there.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -167,14 +171,16 @@ class Pages:
             for (name, start), page in reversed(self._pages.items()):
                 if name == file.name and start <= offset and offset + length <= start + len(page):
                     return page[offset - start : offset - start + length]
-        content = bytearray(min(max(length, _PAGE), file.size - offset))
-        file.readinto(offset, memoryview(content))
+        size = max(length, _PAGE)
+        start = max(0, min(offset, file.size - size))
+        content = bytearray(min(size, file.size))
+        file.readinto(start, memoryview(content))
         page = bytes(content)
         with self._lock:
-            self._pages[file.name, offset] = page
+            self._pages[file.name, start] = page
             while len(self._pages) > _PAGES:
                 self._pages.popitem(last=False)
-        return page[:length]
+        return page[offset - start : offset - start + length]
 
     def clear(self) -> None:
         """Forgets everything, once a checkpoint is open."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import inspect
 from collections.abc import Iterator
 
 import pytest
+import urllib3.exceptions as of_bytes
 from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 
@@ -22,7 +24,7 @@ def response(status: int) -> httpx.Response:
 def instances(classes: object) -> Iterator[BaseException]:
     """Yields one instance of every exception class in a module, however it is built."""
     for kind in vars(classes).values():
-        if inspect.isclass(kind) and issubclass(kind, Exception):
+        if inspect.isclass(kind) and issubclass(kind, Exception) and not issubclass(kind, Warning):
             yield make(kind)
 
 
@@ -34,9 +36,11 @@ def make(kind: type[Exception]) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    "error", [*instances(errors), *instances(httpx)], ids=lambda error: type(error).__name__
+    "error",
+    [*instances(errors), *instances(httpx), *instances(of_bytes)],
+    ids=lambda error: type(error).__name__,
 )
-def test_every_exception_of_the_hub_and_of_its_http_client_is_mapped(error: BaseException) -> None:
+def test_every_exception_of_the_hub_and_of_the_http_clients_is_mapped(error: BaseException) -> None:
     mapped = map_error(error, "org/name")
     assert isinstance(mapped, SourceError)
     assert mapped.code.startswith("hub-")
@@ -59,7 +63,7 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
         "hub-repository-not-found",
     ),
     (with_status(errors.RevisionNotFoundError, 404), SourceNotFoundError, "hub-revision-not-found"),
-    (with_status(errors.RemoteEntryNotFoundError, 404), SourceNotFoundError, "hub-file-not-found"),
+    (with_status(errors.RemoteEntryNotFoundError, 404), HubError, "hub-file-not-found"),
     (with_status(errors.DisabledRepoError, 403), HubError, "hub-disabled"),
     (errors.LocalTokenNotFoundError("x"), HubError, "hub-token"),
     (with_status(errors.HfHubHTTPError, 401), HubError, "hub-token"),
@@ -82,6 +86,19 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (httpx.ConnectError("x"), HubError, "hub-unreachable"),
     (httpx.ProxyError("x"), HubError, "hub-unreachable"),
     (ConnectionResetError("x"), HubError, "hub-unreachable"),
+    (of_bytes.ProtocolError("http://secret"), HubError, "hub-unreachable"),
+    (of_bytes.ProxyError("http://secret", OSError()), HubError, "hub-unreachable"),
+    (of_bytes.SSLError("http://secret"), HubError, "hub-unreachable"),
+    (http.client.IncompleteRead(b"secret"), HubError, "hub-unreachable"),
+    (make(of_bytes.NewConnectionError), HubError, "hub-unreachable"),
+    (make(of_bytes.NameResolutionError), HubError, "hub-unreachable"),
+    (make(of_bytes.ReadTimeoutError), HubError, "hub-timeout"),
+    (make(of_bytes.ConnectTimeoutError), HubError, "hub-timeout"),
+    (of_bytes.LocationParseError("http://secret"), HubError, "hub-answer"),
+    (of_bytes.ProxySchemeUnknown("socks5"), HubError, "hub-proxy"),
+    (of_bytes.ProxySchemeUnsupported("https"), HubError, "hub-proxy"),
+    (ImportError("socksio"), HubError, "hub-proxy"),
+    (RecursionError("x"), HubError, "hub-answer"),
     (httpx.TooManyRedirects("x"), HubError, "hub-answer"),
     (OSError(errno.ENOSPC, "No space left on device"), HubError, "hub-disk-full"),
     (OSError(errno.EDQUOT, "Quota exceeded"), HubError, "hub-disk-full"),
