@@ -26,7 +26,7 @@ Fetch: TypeAlias = Callable[[str, int, int], int]
 
 def _client(endpoint: str, files: set[str]) -> Fetch:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
-    from huggingface_hub.utils import get_session  # noqa: PLC0415
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined] # noqa: PLC0415
 
     urls = {file: hf_hub_url(MODEL, file, endpoint=endpoint) for file in files}
     links = {file: get_hf_file_metadata(url).location for file, url in urls.items()}
