@@ -127,7 +127,9 @@ def _download_and_scan(endpoint: str) -> float:
 
 
 def _environment(endpoint: str, home: str) -> dict[str, str]:
-    return {"HF_ENDPOINT": endpoint, "HF_HOME": home, "HF_HUB_DISABLE_XET": "1"}
+    # Telemetry asks once a day which programs are agents; a home of a day has that already.
+    without = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return {"HF_ENDPOINT": endpoint, "HF_HOME": home, **without}
 
 
 def _ranges(log: Path) -> list[tuple[str, int, int]]:
