@@ -140,7 +140,9 @@ def test_the_hubs_own_command_runs_it_once_it_is_registered(
     hub: LoopbackHub, tmp_path: Path
 ) -> None:
     variables = environment(hub, tmp_path / "hub", HF_HUB_DISABLE_UPDATE_CHECK="1")
-    variables |= {"HOME": str(tmp_path), "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    kernels = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    variables |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": kernels}
+    variables |= {"PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
     recipe = Path(__file__).parents[2] / "docs" / "recipes" / "register-with-hf.sh"
     subprocess.run(["sh", str(recipe)], env=variables, check=True, timeout=60)
 
