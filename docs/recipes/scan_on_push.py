@@ -47,12 +47,12 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answers 202 to what will be scanned, 204 to what needs no scan."""
         sent = self.headers.get("X-Webhook-Secret", "").encode()
-        length = int(self.headers.get("Content-Length", "0"))
         if not hmac.compare_digest(sent, self.secret):
             return self.answer(401)
-        if length > MOST_BYTES:
-            return self.answer(413)
         try:
+            length = int(self.headers.get("Content-Length", "0"))
+            if not 0 <= length <= MOST_BYTES:
+                return self.answer(413)
             model = pushed(json.loads(self.rfile.read(length)))
         except (ValueError, KeyError, TypeError, AttributeError):
             return self.answer(400)
