@@ -44,7 +44,9 @@ def run(
     )  # fmt: skip
 
 
-def on_a_terminal(hub: LoopbackHub, folder: Path, *arguments: str, **variables: str) -> str:
+def on_a_terminal(
+    hub: LoopbackHub, folder: Path, *arguments: str, script: str = "thermoscan", **variables: str
+) -> str:
     """Returns what a person sees on stdout and stderr."""
     ours, theirs = pty.openpty()
     seen: list[bytes] = []
@@ -59,7 +61,7 @@ def on_a_terminal(hub: LoopbackHub, folder: Path, *arguments: str, **variables: 
     watcher = threading.Thread(target=watch)
     watcher.start()
     done = subprocess.run(
-        [str(SCRIPTS / "thermoscan"), *arguments], cwd=folder, stdout=theirs, stderr=theirs,
+        [str(SCRIPTS / script), *arguments], cwd=folder, stdout=theirs, stderr=theirs,
         env=environment(hub, folder / "home", TERM="xterm", **variables), timeout=120, check=False,
     )  # fmt: skip
     os.close(theirs)
@@ -67,6 +69,13 @@ def on_a_terminal(hub: LoopbackHub, folder: Path, *arguments: str, **variables: 
     os.close(ours)
     assert done.returncode == 0
     return b"".join(seen).decode()
+
+
+_STEPS = """
+from thermoscan.cli.progress import steps_on_stderr
+with steps_on_stderr(quiet=False) as step:
+    step("weights", 1, 2)
+"""
 
 
 def test_the_hub_of_hf_endpoint_is_read_by_range_and_nothing_is_left_in_hf_home(
@@ -107,6 +116,13 @@ def test_a_person_sees_that_a_model_is_opened_and_read(hub: LoopbackHub, tmp_pat
     seen = on_a_terminal(hub, tmp_path, "org/name")
     assert seen.index("opening") < seen.index("reading") < seen.index("Card:")
     assert "\x1b[3" in seen  # colours
+
+
+def test_a_person_sees_that_a_model_is_opened_before_the_first_of_many_steps(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    seen = on_a_terminal(hub, tmp_path, "-c", _STEPS, script="python")
+    assert seen.index("opening") < seen.index("weights")
 
 
 def test_no_progress_where_the_hub_is_told_to_show_none(hub: LoopbackHub, tmp_path: Path) -> None:

@@ -71,9 +71,11 @@ def steps_on_stderr(quiet: bool) -> Iterator[Steps | None]:
     from rich.progress import Progress, TaskID  # noqa: PLC0415
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
+        opening = bar.add_task("opening", total=None)
         tasks: dict[str, TaskID] = {}
 
         def step(title: str, done: int, total: int) -> None:
+            bar.update(opening, visible=False)
             if title not in tasks:
                 tasks[title] = bar.add_task(title)
             bar.update(tasks[title], completed=done, total=total)
