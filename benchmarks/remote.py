@@ -137,7 +137,7 @@ def _ranges(log: Path) -> list[tuple[str, int, int]]:
     found = []
     for each in json.loads(log.read_text()):
         if each["origin"] == "content" and each["method"] == "GET":
-            asked = _RANGE.fullmatch(each["range"])
+            asked = _RANGE.fullmatch(each["range"] or "")
             if asked is None:
                 raise RuntimeError(f"not a range: {each['range']}")
             found.append((each["path"].rsplit("/", 1)[-1], int(asked[1]), int(asked[2])))

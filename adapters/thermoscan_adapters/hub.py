@@ -138,7 +138,12 @@ class HubAdapter:
         if listed.sha256 is not None:  # a large file: the hub signs a link to it
             timeout = self._patience.timeout_seconds
             found = get_hf_file_metadata(
-                url, token=api.token, timeout=timeout, endpoint=api.endpoint
+                url,
+                token=api.token,
+                timeout=timeout,
+                endpoint=api.endpoint,
+                library_name="thermoscan",
+                library_version=__version__,
             )
             if found.commit_hash != listing.commit or found.size != listed.size:
                 reason = "the hub resolves it to another file than it lists"

@@ -15,6 +15,8 @@ import pytest
 from support.loopback_hub import LoopbackHub
 from support.safetensors_files import write_tensors
 
+from thermoscan import __version__
+
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -90,6 +92,8 @@ def test_the_hub_of_hf_endpoint_is_read_by_range_and_nothing_is_left_in_hf_home(
     assert fetched
     assert all(each.range for each in fetched)
     assert not (tmp_path / "home").exists()
+    agents = {each.headers["user-agent"].partition(";")[0] for each in hub.requests[before:]}
+    assert agents == {f"thermoscan/{__version__}"}
 
 
 def test_a_download_fills_the_cache_of_hf_home_and_serves_offline(
