@@ -152,7 +152,12 @@ class HubAdapter:
         if listed.sha256 is not None or refused:
             timeout = self._patience.timeout_seconds
             found = get_hf_file_metadata(
-                url, token=api.token, timeout=timeout, endpoint=api.endpoint
+                url,
+                token=api.token,
+                timeout=timeout,
+                endpoint=api.endpoint,
+                library_name="thermoscan",
+                library_version=__version__,
             )
             other = _is_digest(found.etag) and listed.sha256 not in (None, found.etag)
             if found.commit_hash != listing.commit or found.size != listed.size or other:

@@ -35,7 +35,7 @@ def card_options(command: F) -> F:
             type=click.Choice(list(SEVERITIES)),
             help="Exit with status 1 when a finding is at least this severe.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the folder of the cards alone."),
     )
 
 

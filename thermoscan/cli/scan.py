@@ -44,6 +44,6 @@ def scan(
         initialisation=initialisation,
         sha256=sha256,
     )
-    with progress_on_stderr(quiet) as progress:
+    with progress_on_stderr(quiet, downloads=download) as progress:
         card = scan_model(model, options, progress)
     emit(card, out, json_to, quiet, fail_on)
