@@ -29,6 +29,12 @@ class Vectors:
         self._reader = reader
         self._content: dict[tuple[str, int], bytes] = {}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the tensors whose bytes are known by now."""
+        tensors = self._tensors.values()
+        return frozenset(t.name for t in tensors if (t.file, t.offset) in self._content)
+
     def values(self, name: str) -> FloatArray | None:
         """Returns a float vector as float64; None where it is none, too large, or not finite."""
         tensor = self._tensors.get(name)

@@ -35,6 +35,7 @@ BLOCK_BYTES = 32 << 10
 
 _LEAST_BYTES = 1 << 10
 _LONGEST_ROW = 32 << 10
+_LEAST_ROWS = 4  # so that rounding to whole rows leaves no more than a fifth of a share unread
 _MOST_ROUNDS = 8
 _FEWEST_ROWS = 4 * GROUPS
 
@@ -126,7 +127,7 @@ class _Candidate:
         key = f"{self.name}\0{self.index}".encode("utf-8", "surrogatepass")
         rng = np.random.default_rng([seed, xxhash.xxh3_64_intdigest(key)])
         wanted = nbytes // (row * self.itemsize)
-        usual = max(1, BLOCK_BYTES // (row * self.itemsize))
+        usual = max(_LEAST_ROWS, BLOCK_BYTES // (row * self.itemsize))
         rounds = min(max(wanted // (GROUPS * usual), 1), _MOST_ROUNDS)
         return Draw(
             order=self.order,

@@ -65,8 +65,8 @@ def read_samples(
     visit: Visit,
     workers: int,
     progress: Callable[[int], None],
-) -> Iterator[dict[str, Sampled]]:
-    """Reads draws and yields, for each, its layers by name.
+) -> Iterator[tuple[Draw, dict[str, Sampled]]]:
+    """Reads draws and yields each with its layers by name.
 
     Args:
         draws: What to read, of a plan made from `orders`.
@@ -97,7 +97,7 @@ def read_samples(
         parts.append(part)
         progress(job.nbytes)
         if len(parts) == GROUPS:
-            yield _sampled(job.draw, orders[job.draw.order], parts)
+            yield job.draw, _sampled(job.draw, orders[job.draw.order], parts)
             parts = []
 
 

@@ -32,10 +32,18 @@ PER_CELL = 32
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """An estimate of differential entropy: value and standard error, nats per parameter."""
+    """An estimate of differential entropy, nats per parameter.
+
+    Attributes:
+        value: The estimate.
+        error: Its standard error.
+        resolution: The part of `error` that the width of the cells leaves; other elements drawn in
+            the same way share it.
+    """
 
     value: float
     error: float
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,8 @@ def differential_entropy(histogram: Histogram) -> Entropy | None:
     value, sampling = estimate(widths(fine, histogram), fine.counts)
     coarse = cells_of(codes, np.maximum(bits - 1, 0))
     coarser, _ = estimate(widths(coarse, histogram), coarse.counts)
-    return Entropy(value=value, error=math.hypot(sampling, (coarser - value) / 3))
+    resolution = abs(coarser - value) / 3
+    return Entropy(value, math.hypot(sampling, resolution), resolution)
 
 
 def _bits_per_octave(codes: Codes) -> IntArray:
