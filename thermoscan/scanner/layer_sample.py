@@ -22,13 +22,14 @@ from thermoscan.tally.record import FloatArray, Tally, Units
 from thermoscan.tally.sampled import Sampled
 from thermoscan.theory import jackknife
 from thermoscan.theory.engine import Stage
+from thermoscan.theory.entropy import IntArray
 from thermoscan.theory.jackknife import Interval
 from thermoscan.theory.states import LayerState, entropic_temperature, signed_order
 
 TOO_FEW_CELLS = "too few distinct histogram cells are occupied in what was read of it"
 
 LEAST = {"temperature": 0.0, "reduced_temperature": 0.0, "order": 0.0, "sparsity": 0.0,
-         "bits_per_parameter": 0.0, "kurtosis": 1.0, "heat": 0.0, "work": 0.0,
+         "bits_per_parameter": 0.0, "heat": 0.0, "work": 0.0,
          "efficiency": 0.0}  # fmt: skip
 """The least possible value of a figure that has one."""
 
@@ -130,17 +131,28 @@ def _by_norm_alone(layer: Layer) -> bool:
 def _stage(layer: Layer, sampled: Sampled, left_out: int | None, vectors: Vectors) -> Stage | None:
     """The stage of all units: those that were read, but for one group, stand for the others."""
     tally = sampled.tally if left_out is None else sampled.without[left_out]
-    units, some, scale = tally.units, None, 1.0
-    if sampled.units is not None and not _by_norm_alone(layer):
-        some = np.concatenate([rows for k, rows in enumerate(sampled.units) if k != left_out])
-        scale = units.energy.size / some.size
-    elif sampled.inputs:
+    units = tally.units
+    if _by_norm_alone(layer):
+        return _stage_of(layer, units, vectors, None)
+    if sampled.units is None:
         units = _scaled(units, math.prod(layer.shape) / tally.count)
+        return _stage_of(layer, units, vectors, None)
+    some = np.concatenate([rows for k, rows in enumerate(sampled.units) if k != left_out])
+    drawn = _stage_of(layer, units, vectors, some)
+    known = _stage_of(layer, units, vectors, sampled.certain)
+    if drawn is None or known is None:
+        return None
+    scale = (units.energy.size - sampled.certain.size) / some.size
+    heat, work = known.heat + scale * drawn.heat, known.work + scale * drawn.work
+    return Stage(drawn.type, heat, work)
+
+
+def _stage_of(layer: Layer, units: Units, vectors: Vectors, some: IntArray | None) -> Stage | None:
+    """The stage that some units make by themselves."""
     at = stages.pre_activation(layer, units, vectors, some)
     if at is None or layer.activation is None:
         return None
-    found = stages.estimate(layer.activation, at)
-    return Stage(found.type, scale * found.heat, scale * found.work) if found else None
+    return stages.estimate(layer.activation, at)
 
 
 def _scaled(units: Units, factor: float) -> Units:
@@ -183,7 +195,6 @@ def _figures(layer: Layer, tally: Tally, stage: Stage | None) -> dict[str, float
         "sparsity": tally.zeros / tally.count,
         "bits_per_parameter": tally.bits,
         "mean": tally.moments.mean if tally.moments.count else None,
-        "kurtosis": tally.moments.kurtosis,
     }
     if state is not None:
         figures |= {

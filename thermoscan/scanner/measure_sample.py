@@ -15,6 +15,7 @@ from thermoscan.card import Sampling
 from thermoscan.options import ScanOptions
 from thermoscan.scanner.layer_sample import estimated
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement, VectorMeasurement
+from thermoscan.scanner.unusual import unusual_units
 from thermoscan.tally import accumulate, stream
 from thermoscan.tally.sample import Plan, plan
 from thermoscan.tally.sampled import read_samples
@@ -32,7 +33,10 @@ def plan_of(measuring: Measuring, options: ScanOptions) -> Plan | None:
     """
     if options.sample is None:
         return None
-    return plan(measuring.orders, measuring.vectors.names, options.sample.of, options.seed)
+    shapes = {order.tensor.name: order.tensor.shape for order in measuring.orders}
+    unusual = unusual_units(measuring.anatomy, measuring.vectors, shapes)
+    known = measuring.vectors.names
+    return plan(measuring.orders, known, options.sample.of, options.seed, unusual)
 
 
 def measure_sample(

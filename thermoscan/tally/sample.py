@@ -13,13 +13,15 @@ the entries of a unit where units are the outermost axis, all units' entries for
 inputs are.
 
 Blocks are dealt to `GROUPS` groups, one of every `GROUPS` consecutive strata to each in a random
-order, so that every group is a sample of the whole piece by itself.
+order, so that every group is a sample of the whole piece by itself. Rows that the caller knows to
+be unusual are read for certain, and the strata are of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import xxhash
@@ -27,6 +29,7 @@ import xxhash
 from thermoscan.errors import OptionError
 from thermoscan.tally.geometry import Piece
 from thermoscan.tally.stream import Order
+from thermoscan.theory.entropy import IntArray
 
 GROUPS = 20
 SMALL = 64 << 10
@@ -51,6 +54,7 @@ class Draw:
         order: Index of the order whose piece it is.
         piece: The piece.
         groups: Per group, ranges of elements, counted from the piece's first.
+        certain: Ranges that are read whatever the seed.
         blocks: How many blocks they make; one that reaches the end of its stratum is two ranges.
         row: Elements per row of memory where the ranges consist of whole rows; None where not.
     """
@@ -58,18 +62,25 @@ class Draw:
     order: int
     piece: Piece
     groups: tuple[tuple[Range, ...], ...]
+    certain: tuple[Range, ...]
     blocks: int
     row: int | None
 
     @property
     def elements(self) -> int:
         """How many elements are read."""
-        return sum(stop - start for ranges in self.groups for start, stop in ranges)
+        return sum(elements_of(ranges) for ranges in (*self.groups, self.certain))
 
     @property
     def share(self) -> float:
-        """The share of the piece that is read."""
-        return self.elements / self.piece.size
+        """The share that is read of what is not certain to be read."""
+        certain = elements_of(self.certain)
+        return (self.elements - certain) / (self.piece.size - certain)
+
+
+def elements_of(ranges: Sequence[Range]) -> int:
+    """Returns how many elements there are in ranges."""
+    return sum(stop - start for start, stop in ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,7 @@ class _Candidate:
     piece: Piece
     name: str
     itemsize: int
+    unusual: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
@@ -127,19 +139,28 @@ class _Candidate:
         key = f"{self.name}\0{self.index}".encode("utf-8", "surrogatepass")
         rng = np.random.default_rng([seed, xxhash.xxh3_64_intdigest(key)])
         wanted = nbytes // (row * self.itemsize)
+        certain = self.unusual[: (wanted - GROUPS) // 2] if row == self.row else ()
+        left = np.delete(np.arange(self.piece.size // row), certain)
+        wanted -= len(certain)
         usual = max(_LEAST_ROWS, BLOCK_BYTES // (row * self.itemsize))
         rounds = min(max(wanted // (GROUPS * usual), 1), _MOST_ROUNDS)
+        groups = _groups(len(left), wanted, rounds, rng)
         return Draw(
             order=self.order,
             piece=self.piece,
-            groups=_groups(self.piece.size // row, row, wanted, rounds, rng),
+            groups=tuple(_ranges(left[group], row) for group in groups),
+            certain=_ranges(np.array(sorted(certain), dtype=np.int64), row),
             blocks=rounds * GROUPS,
             row=row if row == self.row else None,
         )
 
 
 def plan(
-    orders: Sequence[Order], known: Collection[str], budget: Callable[[int], int], seed: int
+    orders: Sequence[Order],
+    known: Collection[str],
+    budget: Callable[[int], int],
+    seed: int,
+    unusual: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Plan | None:
     """Plans a sample.
 
@@ -149,6 +170,8 @@ def plan(
         budget: Given the bytes of all tensors that have something to count, returns how many of
             them may be read.
         seed: Of every random choice; with the tensor's name, so that order does not matter.
+        unusual: By layer, units that must not be missed, the most unusual first: as many of them
+            are read for certain as leave half of the layer's share to chance.
 
     Returns:
         The plan; None where the budget is enough to read everything.
@@ -168,7 +191,14 @@ def plan(
             whole.append(index)
             continue
         candidates += [
-            _Candidate(index, number, piece, tensor.name, tensor.dtype.itemsize)
+            _Candidate(
+                index,
+                number,
+                piece,
+                tensor.name,
+                tensor.dtype.itemsize,
+                tuple(unusual.get(piece.layers[0], ())) if piece.outer == 1 else (),
+            )
             for number, piece in enumerate(orders[index].pieces)
         ]
     first = sum(orders[index].tensor.nbytes for index in whole)
@@ -205,34 +235,32 @@ def _shares(sizes: Sequence[int], floors: Sequence[int], budget: int) -> list[in
         floored |= short
 
 
-def _groups(
-    rows: int, row: int, wanted: int, rounds: int, rng: np.random.Generator
-) -> tuple[tuple[Range, ...], ...]:
+def _groups(rows: int, wanted: int, rounds: int, rng: np.random.Generator) -> list[IntArray]:
     """Draws blocks of rows and deals them to groups, `rounds` blocks to each.
 
     Args:
-        rows: In the piece.
-        row: Elements per row.
+        rows: To draw from.
         wanted: The most rows to draw; at least `GROUPS`, or all there are.
         rounds: Blocks per group.
         rng: Of the random choices.
     """
-    groups: list[list[Range]] = [[] for _ in range(GROUPS)]
+    groups: list[list[IntArray]] = [[] for _ in range(GROUPS)]
     strata = rounds * GROUPS
     edges = [rows * each // strata for each in range(strata + 1)]
-    size = max(wanted // strata, 1)
     for begin in range(0, strata, GROUPS):
         for stratum, group in enumerate(rng.permutation(GROUPS), begin):
             start, stop = edges[stratum : stratum + 2]
-            ranges = _block(start, stop, min(size, stop - start), rng)
-            groups[group] += [(first * row, last * row) for first, last in ranges]
-    return tuple(tuple(ranges) for ranges in groups)
+            size = min(max(wanted // strata, 1), stop - start)
+            first = int(rng.integers(stop - start))
+            block = start + (first + np.arange(size)) % (stop - start)
+            groups[group].append(np.sort(block))
+    return [np.concatenate(blocks) for blocks in groups]
 
 
-def _block(start: int, stop: int, size: int, rng: np.random.Generator) -> list[Range]:
-    """A block of rows of a stratum at a random place; two ranges where it reaches the end."""
-    first = int(rng.integers(start, stop))
-    last = first + size
-    if last <= stop:
-        return [(first, last)]
-    return [(start, start + last - stop), (first, stop)]
+def _ranges(rows: IntArray, row: int) -> tuple[Range, ...]:
+    """Returns rows as ranges of elements, those that follow each other as one."""
+    if not rows.size:
+        return ()
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    runs = np.split(rows, breaks)
+    return tuple((int(run[0]) * row, (int(run[-1]) + 1) * row) for run in runs)

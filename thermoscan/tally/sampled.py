@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -20,7 +20,7 @@ from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
 from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
-from thermoscan.tally.sample import GROUPS, Draw
+from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
 from thermoscan.tally.stream import READ_BYTES, Order, batched, in_order
 from thermoscan.tally.witness import new_witness
 
@@ -34,10 +34,11 @@ class Sampled:
     Attributes:
         tally: Of all that was read.
         without: With each group left out in turn.
-        share: Of the piece, that was read.
+        share: That was read, of what was not certain to be read.
         blocks: That were read of the piece.
         units: Per group, the units of which every entry was read; None where units were read in
             part.
+        certain: Units that were certain to be read.
         inputs: Whether it was read input by input: whole rows of all units' entries.
     """
 
@@ -46,15 +47,16 @@ class Sampled:
     share: float
     blocks: int
     units: tuple[Rows, ...] | None
+    certain: Rows
     inputs: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One group of one draw."""
+    """One group of one draw, or what is certain to be read."""
 
     draw: Draw
-    group: int
+    ranges: tuple[Range, ...]
     nbytes: int
 
 
@@ -88,21 +90,17 @@ def read_samples(
         return [(job, _count(job, orders, reader, visit, buffer)) for job in jobs]
 
     jobs = (
-        _Job(draw, group, _elements(ranges) * orders[draw.order].tensor.dtype.itemsize)
+        _Job(draw, ranges, elements_of(ranges) * orders[draw.order].tensor.dtype.itemsize)
         for draw in draws
-        for group, ranges in enumerate(draw.groups)
+        for ranges in (draw.certain, *draw.groups)
     )
     parts: list[Part] = []
     for job, part in in_order(batched(jobs, lambda job: job.nbytes), run, workers):
         parts.append(part)
         progress(job.nbytes)
-        if len(parts) == GROUPS:
+        if len(parts) == 1 + GROUPS:
             yield job.draw, _sampled(job.draw, orders[job.draw.order], parts)
             parts = []
-
-
-def _elements(ranges: Sequence[tuple[int, int]]) -> int:
-    return sum(stop - start for start, stop in ranges)
 
 
 def _count(
@@ -112,7 +110,7 @@ def _count(
     draw, tensor = job.draw, orders[job.draw.order].tensor
     itemsize = tensor.dtype.itemsize
     sums, witness = Accumulator(draw.piece, tensor.dtype), new_witness(tensor.dtype)
-    for start, stop in draw.groups[job.group]:
+    for start, stop in job.ranges:
         for first in range(start * itemsize, stop * itemsize, READ_BYTES):
             chunk = buffer[: min(READ_BYTES, stop * itemsize - first)]
             read_elements(reader, tensor, draw.piece.start * itemsize + first, chunk)
@@ -124,23 +122,51 @@ def _count(
 
 
 def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampled]:
+    """Draws the tallies of a piece: from what was certain, then all groups or all but one."""
     piece, dtype = draw.piece, order.tensor.dtype
-    by_layer = [
-        tallies(piece, dtype, part) for part in (reduce(Part.merge, parts), *_without(parts))
-    ]
+    certain, groups = parts[0], parts[1:]
+    merged = [reduce(Part.merge, groups), *_without(groups)]
+    counts = [elements_of(ranges) for ranges in draw.groups]
+    read = [sum(counts), *(sum(counts) - count for count in counts)]
+    seen = tallies(piece, dtype, reduce(Part.merge, parts))
+    if draw.certain:
+        known = elements_of(draw.certain)
+        merged = [
+            _weighed(certain, known, part, count, piece.size)
+            for part, count in zip(merged, read, strict=True)
+        ]
+    by_layer = [tallies(piece, dtype, part) for part in merged]
     whole_units = draw.row is not None and piece.outer == 1
     units = tuple(_rows(ranges, piece.post) for ranges in draw.groups) if whole_units else None
     return {
         name: Sampled(
-            tally=by_layer[0][k],
+            tally=replace(by_layer[0][k], nan=seen[k].nan, infinite=seen[k].infinite),
             without=tuple(each[k] for each in by_layer[1:]),
             share=draw.share,
             blocks=draw.blocks,
             units=units,
+            certain=_rows(draw.certain, piece.post),
             inputs=draw.row is not None and piece.outer > 1,
         )
         for k, name in enumerate(piece.layers)
     }
+
+
+def _weighed(certain: Part, known: int, others: Part, count: int, size: int) -> Part:
+    """Puts together what was certain to be read and a random part of the others.
+
+    Elements are weighed so that each part has its share of the piece, and that weights add up to
+    the elements that were read, on which errors and cells depend.
+
+    Args:
+        certain: Of `known` elements, each of which stands for itself.
+        known: How many they are.
+        others: Of `count` elements, which stand for the rest of the piece.
+        count: How many they are.
+        size: Of the piece.
+    """
+    read = (known + count) / size
+    return certain.weighed(read).merge(others.weighed(read * (size - known) / count))
 
 
 def _without(parts: Sequence[Part]) -> Iterator[Part]:
@@ -157,4 +183,6 @@ def _without(parts: Sequence[Part]) -> Iterator[Part]:
 
 
 def _rows(ranges: Sequence[tuple[int, int]], row: int) -> Rows:
-    return np.concatenate([np.arange(start // row, stop // row) for start, stop in ranges])
+    return np.concatenate(
+        [np.zeros(0, np.int64)] + [np.arange(start // row, stop // row) for start, stop in ranges]
+    )

@@ -24,6 +24,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+CountArray = IntArray | FloatArray
+"""Elements per cell; not whole numbers where elements have weights."""
 
 MINIMUM_CELLS = 8
 PER_CELL = 32
@@ -53,13 +55,13 @@ class Codes:
     Attributes:
         signed: int64 ``(cells,)``, rising: the sign times the magnitude code; 0 is the cell around
             zero.
-        counts: int64 ``(cells,)``: elements per code, none of them 0.
+        counts: ``(cells,)``: elements per code, none of them 0.
         edges: float64: magnitude code k covers ``edges[k]`` to ``edges[k + 1]``.
         octave_bits: Codes per octave are two to this power.
     """
 
     signed: IntArray
-    counts: IntArray
+    counts: CountArray
     edges: FloatArray
     octave_bits: int
 
@@ -73,7 +75,7 @@ class Histogram:
     maximum: float
 
 
-def discrete_entropy(counts: IntArray) -> float:
+def discrete_entropy(counts: CountArray) -> float:
     """Returns the Shannon entropy of a histogram in bits per element; 0 for an empty one.
 
     >>> discrete_entropy(np.array([5, 5, 5, 5]))
@@ -120,13 +122,13 @@ class Cells:
 
     Attributes:
         first: int64 ``(cells,)``, rising: each cell by its code next to zero.
-        counts: int64: elements per cell.
+        counts: Elements per cell.
         near: float64: magnitude at which the cell begins.
         far: float64: magnitude at which it ends.
     """
 
     first: IntArray
-    counts: IntArray
+    counts: CountArray
     near: FloatArray
     far: FloatArray
 
@@ -162,7 +164,7 @@ def starts(keys: IntArray) -> IntArray:
     return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
 
 
-def estimate(widths: FloatArray, counts: IntArray) -> tuple[float, float]:
+def estimate(widths: FloatArray, counts: CountArray) -> tuple[float, float]:
     """Returns entropy and sampling error of elements in cells of these widths, nats."""
     n = counts.sum()
     p = counts / n
