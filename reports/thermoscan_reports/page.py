@@ -277,7 +277,10 @@ def _files(card: Card) -> tuple[FileRow, ...]:
         for file in others
     ]
     for scanned in card.model.files:
-        digest = f"{printable(scanned.digest.algorithm, 20)} {printable(scanned.digest.value, 20)}"
+        digest = printable(scanned.reasons.get("digest", ""), 200)
+        if scanned.digest is not None:
+            algorithm, value = scanned.digest.algorithm, scanned.digest.value
+            digest = f"{printable(algorithm, 20)} {printable(value, 20)}"
         name = printable(scanned.name, 80) or NULL
         rows.append(FileRow(name, scaled(scanned.bytes, "B"), "scanned", digest))
     return tuple(rows)

@@ -62,9 +62,7 @@ def non_finite(measurement: Measurement) -> Iterator[Sighting]:
         yield from _non_finite(vector.recorded.tensor, vector.tally, infinite, vector.digest)
 
 
-def _non_finite(
-    name: str, tally: Tally, infinite: int, digest: str | None
-) -> Iterator[Sighting]:
+def _non_finite(name: str, tally: Tally, infinite: int, digest: str | None) -> Iterator[Sighting]:
     if tally.nan or infinite:
         seen = "" if digest else "at least "
         yield Sighting(

@@ -28,9 +28,9 @@ from thermoscan.theory.states import LayerState, entropic_temperature, signed_or
 
 TOO_FEW_CELLS = "too few distinct histogram cells are occupied in what was read of it"
 
-LEAST = {"temperature": 0.0, "reduced_temperature": 0.0, "order": 0.0, "sparsity": 0.0,
+_LEAST = {"temperature": 0.0, "reduced_temperature": 0.0, "order": 0.0, "sparsity": 0.0,
          "bits_per_parameter": 0.0, "heat": 0.0, "work": 0.0,
-         "efficiency": 0.0}  # fmt: skip
+         "efficiency": 0.0, "work_efficiency": 0.0}  # fmt: skip
 """The least possible value of a figure that has one."""
 
 _NO_UNITS = Units(energy=np.zeros(0))
@@ -61,7 +61,10 @@ def estimated(
         stage = Stage(found[0].type, float(values["heat"][0]), float(values["work"][0]))
     unread = math.sqrt(1 - sampled.share)
     resolution = unread * tally.entropy.resolution if tally.entropy else 0.0
-    intervals = _intervals(values, resolution, _blocks(sampled))
+    # What is left of a correction to first order is taken for half of it.
+    uncorrected = abs(sampled.tally.bits - float(raw["bits_per_parameter"][0])) / 2
+    systematic = {"entropy": resolution, "order": resolution, "bits_per_parameter": uncorrected}
+    intervals = _intervals(values, systematic, _blocks(sampled))
     if transition is not None and transition.temperature is not None:
         moved = changes(layer, values)
         between = moved and jackknife.ratio_interval(*moved, resolution)
@@ -78,6 +81,12 @@ def estimated(
         stage_reason=reason or (None if stage else stages.NOT_FINITE),
         sample=LayerSample(values, resolution, _blocks(sampled), intervals),
     )
+
+
+def bounded(name: str, interval: Interval) -> Interval:
+    """Returns the part of an interval that is possible for a figure of this name."""
+    least = _LEAST.get(name, -math.inf)
+    return max(interval[0], least), max(interval[1], least)
 
 
 def changes(layer: Layer, values: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray] | None:
@@ -251,15 +260,12 @@ def _state(layer: Layer, sampled: Tally, raw: Mapping[str, FloatArray]) -> Layer
 
 
 def _intervals(
-    values: Mapping[str, FloatArray], resolution: float, blocks: float
+    values: Mapping[str, FloatArray], systematic: Mapping[str, float], blocks: float
 ) -> dict[str, Interval]:
     """Intervals by the card's names."""
     found = {}
     for name, each in values.items():
-        systematic = resolution if name in ("entropy", "order") else 0.0
-        low, high = jackknife.interval(each, systematic)
-        least = LEAST.get(name, -math.inf)
-        found[name] = max(low, least), max(high, least)
+        found[name] = bounded(name, jackknife.interval(each, systematic.get(name, 0.0)))
     if "sparsity" in found and not jackknife.error(values["sparsity"]):
         found["sparsity"] = found["sparsity"][0], sparsity_bound([1.0], [blocks])
     if "entropy" in found:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from thermoscan.card import Sampling
+from thermoscan.errors import OptionError
 from thermoscan.options import ScanOptions
 from thermoscan.scanner.layer_sample import estimated
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement, VectorMeasurement
@@ -29,10 +30,12 @@ def plan_of(measuring: Measuring, options: ScanOptions) -> Plan | None:
     """Returns what a sample is to read; None where everything is.
 
     Raises:
-        OptionError: ``sample-too-small``.
+        OptionError: ``sample-too-small``, ``seed-negative``.
     """
     if options.sample is None:
         return None
+    if options.seed < 0:
+        raise OptionError("seed-negative", "a seed is a whole number from 0 on")
     shapes = {order.tensor.name: order.tensor.shape for order in measuring.orders}
     unusual = unusual_units(measuring.anatomy, measuring.vectors, shapes)
     known = measuring.vectors.names

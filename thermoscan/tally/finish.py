@@ -79,7 +79,10 @@ class Part:
         """Returns the sums with every element counted so many times, but for those per unit."""
         return replace(
             self,
-            patterns=tuple((patterns, np.multiply(counts, weight, dtype=np.float64)) for patterns, counts in self.patterns),
+            patterns=tuple(
+                (patterns, np.multiply(counts, weight, dtype=np.float64))
+                for patterns, counts in self.patterns
+            ),
             moments=self.moments and tuple(each.weighed(weight) for each in self.moments),
             special=self.special
             and tuple(replace(each, zeros=weight * each.zeros) for each in self.special),
@@ -235,7 +238,9 @@ def _exact_moments(values: FloatArray, counts: CountArray) -> Moments:
     )
 
 
-def _special_patterns(patterns: IntArray, counts: CountArray, codes: Codes, dtype: DType) -> Special:
+def _special_patterns(
+    patterns: IntArray, counts: CountArray, codes: Codes, dtype: DType
+) -> Special:
     grid = grid_of(dtype)
     magnitude = patterns & (grid.sign - 1)
     infinity = len(grid.values) if dtype is not DType.F8_E4M3 else -1
