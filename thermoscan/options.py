@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from thermoscan.checkpoint import OpenOptions
 from thermoscan.errors import OptionError
 from thermoscan.limits import DataLimits, Limits
 
@@ -70,6 +71,7 @@ class ScanOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        download: Whether to download a hub's files into the local cache first.
         base_revision: The same of the base's repository, for a comparison.
         activation: Name of the hidden activation; None for what the configuration says.
         initialisation: What the weights started from, as ``--init`` takes it; None for what the
@@ -82,6 +84,7 @@ class ScanOptions:
     """
 
     revision: str | None = None
+    download: bool = False
     base_revision: str | None = None
     activation: str | None = None
     initialisation: str | None = None
@@ -90,6 +93,11 @@ class ScanOptions:
     sha256: bool = False
     workers: int = field(default_factory=_cores)
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def opening(self) -> OpenOptions:
+        """How to open the source that is scanned."""
+        return OpenOptions(revision=self.revision, download=self.download, limits=self.limits)
 
 
 @dataclass(frozen=True, slots=True)

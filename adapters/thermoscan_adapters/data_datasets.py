@@ -20,7 +20,7 @@ from thermoscan.limits import DataLimits, Limits
 from thermoscan.probe.subject import Examples
 from thermoscan_adapters.data_pictures import decoded
 from thermoscan_adapters.data_texts import examples
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.strict_json import parse_object
 
 _SPLITS = ("test", "validation", "train")
@@ -69,7 +69,7 @@ def _check_files(folder: Path, limits: DataLimits) -> None:
     """Makes sure that its files are files, and not too large, before they are opened."""
     size = 0
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names are what is wanted
-        size += open_file(folder, name).size
+        size += find_file(folder, name).size
         if size > limits.file_bytes:
             reason = f"it has more bytes than the limit of {limits.file_bytes}"
             raise DataError("data-too-large", reason, file=folder.name)
@@ -78,7 +78,7 @@ def _check_files(folder: Path, limits: DataLimits) -> None:
 
 def _check_state(folder: Path, limits: DataLimits) -> None:
     """Refuses a dataset that names tables outside its folder: `datasets` would read them."""
-    file = open_file(folder, _STATE)
+    file = find_file(folder, _STATE)
     if file.size > limits.line_bytes:
         raise DataError("data-too-large", f"{_STATE} is too long", file=folder.name)
     content = file.read_at(0, file.size)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from thermoscan.errors import DataError
 from thermoscan.limits import DataLimits
 from thermoscan.probe.subject import Examples
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,7 +52,7 @@ def read_pictures(folder: Path, inputs: int, limits: DataLimits) -> Examples:
 
 def picture(folder: Path, name: str, limits: DataLimits) -> Image:
     """Returns the picture in one file, decoded."""
-    file = open_file(folder, name)
+    file = find_file(folder, name)
     if file.size > limits.image_bytes:
         raise _too_large(f"{limits.image_bytes} bytes", name)
     return decoded(file.read_at(0, file.size), name, limits)

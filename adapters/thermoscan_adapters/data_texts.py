@@ -19,7 +19,7 @@ from typing import Any
 from thermoscan.errors import DataError, ThermoscanError
 from thermoscan.limits import DataLimits, Limits
 from thermoscan.probe.subject import Examples
-from thermoscan_adapters.files import OpenFile, open_file
+from thermoscan_adapters.files import DiskFile, find_file
 from thermoscan_adapters.strict_json import parse_object
 
 _CHUNK = 1 << 20
@@ -39,7 +39,7 @@ def read_texts(path: Path, inputs: int, limits: DataLimits) -> Examples:
         SourceError: The file cannot be opened.
     """
     place = path.resolve()
-    file = open_file(place.parent, place.name)
+    file = find_file(place.parent, place.name)
     if file.size > limits.file_bytes:
         reason = f"it has {file.size} bytes, more than the limit of {limits.file_bytes}"
         raise DataError("data-too-large", reason, file=path.name)
@@ -61,7 +61,7 @@ def examples(name: str, pairs: list[Pair]) -> Examples:
     return Examples(name, texts=tuple(text for text, _ in pairs), labels=labels)
 
 
-def _lines(file: OpenFile, limits: DataLimits) -> Iterator[Line]:
+def _lines(file: DiskFile, limits: DataLimits) -> Iterator[Line]:
     """Yields the lines of a file without their ends."""
     rest, number = b"", 0
     for start in range(0, file.size, _CHUNK):

@@ -1,6 +1,6 @@
 """Untrusted files on disk: found without leaving their folder, opened without blocking.
 
-Takes a folder and the relative name of a file in it; gives an `OpenFile`, which reads byte ranges.
+Takes a folder and the relative name of a file in it; gives an `DiskFile`, which reads byte ranges.
 Refuses what is not a regular file (a FIFO would block, a device has side effects) and links that
 lead out of the folder. The one exception is the layout of the Hugging Face cache, whose snapshots
 link to the ``blobs`` folder beside them.
@@ -16,8 +16,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenFile:
+class DiskFile:
     """A regular file that was found and may be read. Safe to share between threads.
 
     Attributes:
@@ -69,12 +69,21 @@ class OpenFile:
         """Its length in bytes."""
         return self.stamp.size
 
+    @property
+    def sha256(self) -> str | None:
+        """None: a disk states no digest."""
+        return None
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
         self._check_range(offset, length)
         buffer = bytearray(length)
         self.readinto(offset, memoryview(buffer))
         return bytes(buffer)
+
+    def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of many ranges (offset, length), one after the other."""
+        return [self.read_at(offset, length) for offset, length in ranges]
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Fills `buffer`, a contiguous view of bytes, from `offset` on.
@@ -94,6 +103,10 @@ class OpenFile:
             if error.errno in _REPLACED:
                 raise self._changed() from None
             raise _unreadable(error, self.name) from None
+
+    def expect(self, offset: int, length: int) -> AbstractContextManager[None]:
+        """Does nothing: the system reads ahead by itself."""
+        return nullcontext()
 
     def _fill(self, descriptor: int, offset: int, buffer: memoryview) -> None:
         done = 0
@@ -129,22 +142,7 @@ class OpenFile:
         )
 
 
-class DiskReader:
-    """A `thermoscan.checkpoint.ByteReader` over opened files. Holds no descriptor between reads."""
-
-    def __init__(self, files: Mapping[str, OpenFile]) -> None:
-        """Takes the files by the names that the checkpoint's tensors use."""
-        self._files = dict(files)
-
-    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
-        """Fills `buffer` with the bytes of `file` from `offset` on; see `OpenFile.readinto`."""
-        self._files[file].readinto(offset, buffer)
-
-    def close(self) -> None:
-        """Does nothing: no file is open between reads."""
-
-
-def open_file(folder: Path, name: str) -> OpenFile:
+def find_file(folder: Path, name: str) -> DiskFile:
     """Finds `name` in `folder` and makes sure that it may be read.
 
     Args:
@@ -171,7 +169,7 @@ def open_file(folder: Path, name: str) -> OpenFile:
         raise _not_found(name) from None
     if Stamp.of(opened) != Stamp.of(status):
         raise ChangedError("file-changed", "it was replaced while it was opened", file=name)
-    return OpenFile(name, path, Stamp.of(opened))
+    return DiskFile(name, path, Stamp.of(opened))
 
 
 def _resolve_inside(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thermoscan.errors import SourceError, ThermoscanError, UnsupportedFormatError
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 
 _HEAD_BYTES = 512
 _TAIL_BYTES = 1_000_000

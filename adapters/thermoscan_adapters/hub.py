@@ -1,71 +1,72 @@
-"""Checkpoints on the Hugging Face Hub: listed, pinned to a commit, downloaded, opened from disk.
+"""Checkpoints on the Hugging Face Hub: pinned to a commit, read by range without a download.
 
-Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Checkpoint` of the
-snapshot in huggingface_hub's cache. Only what a scan needs is downloaded: the weight files, chosen
-from the listing by the rules for a folder, their index, and config.json. In offline mode
-(``HF_HUB_OFFLINE=1``) the cached snapshot is opened as it is.
+Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Checkpoint` that
+`thermoscan_adapters.opening` makes of its files at one commit. Where the bytes come from:
 
-Choosing files (`plan`) knows nothing of how they are read: a reader that fetches byte ranges
-instead of whole files takes the place of the download and leaves the rest.
+- the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision: the network
+  is not asked, and a note says so. In offline mode (``HF_HUB_OFFLINE=1``) it is that or nothing;
+- else the hub, by ranges (`hub_ranges`), and no file is written;
+- with ``download``, the cache after what it lacks was downloaded into it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thermoscan.checkpoint import Checkpoint, FileRecord, OpenOptions, Source
-from thermoscan.errors import HubError, LimitError, MalformedError
+from thermoscan._version import __version__
+from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
+from thermoscan.errors import HubError, LimitError, ThermoscanError
 from thermoscan.limits import Limits
-from thermoscan_adapters import lora_config
-from thermoscan_adapters.disk import check_beside, open_folder
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.disk import DiskFolder, check_beside
+from thermoscan_adapters.files import DiskFile, find_file
 from thermoscan_adapters.hub_errors import hub_errors
+from thermoscan_adapters.hub_folder import (
+    CONNECTIONS,
+    DownloadedFile,
+    ListedFolder,
+    Pages,
+    RemoteFile,
+)
+from thermoscan_adapters.hub_listing import ListedFile, Listing, list_files
 from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
-from thermoscan_adapters.index import read_index
-from thermoscan_adapters.selection import choose, indexed_format, looks_like_weights
+from thermoscan_adapters.hub_patience import Patience
+from thermoscan_adapters.hub_ranges import Link, LinkedFile
+from thermoscan_adapters.opening import open_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_TIMEOUT_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFile:
-    """A file of a repository: its size in bytes, and its sha256 where the hub states one."""
-
-    name: str
-    size: int
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The files at the top of a repository at one commit, by name."""
-
-    commit: str
-    files: Mapping[str, ListedFile]
+CACHED = (
+    "Read from the local cache, where this revision stood at this commit; the hub was not asked "
+    "whether it has moved since."
+)
+# What a snapshot lacks that holds only part of a checkpoint.
+_PARTIAL = frozenset({"no-weights", "file-not-found", "index-shard-missing"})
 
 
 class HubAdapter:
     """Opens models on the hub. See `thermoscan.checkpoint.Adapter`."""
 
-    def __init__(self, endpoint: str | None = None, cache: Path | None = None) -> None:
-        """Takes the hub's URL and the cache folder; by default those of huggingface_hub."""
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        cache: Path | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Takes the hub's URL and the cache folder, by default huggingface_hub's, and patience."""
         self._endpoint = endpoint
         self._cache = cache
+        self._patience = patience or Patience()
 
     def claims(self, source: str) -> bool:
         """Says whether `source` is written like a hub id or a URL."""
         return is_hub_name(source)
 
     def open(self, source: str, options: OpenOptions) -> Checkpoint:
-        """Downloads what a scan needs of the model `source` and opens it.
+        """Opens the model `source` at the commit its revision is at.
 
         Raises:
             SourceError: See `thermoscan_adapters.hub_errors` and `hub_names` for the codes.
@@ -73,20 +74,20 @@ class HubAdapter:
             OptionError: The revision makes no sense.
         """
         with hub_errors(source):
-            from huggingface_hub import HfApi, constants  # noqa: PLC0415 - takes 0.3 s
-
-            api = HfApi(endpoint=self._endpoint)
+            api = self._api()
             name = parse_hub_name(source, options.revision, api.endpoint)
-            listing = None
-            if constants.is_offline_mode():
-                snapshot = self._cached(api, name)
-            else:
-                listing = list_files(api, name, options.limits)
-                snapshot = self._download(api, name, listing, options.limits)
-        checkpoint = open_folder(snapshot, options)
-        if listing is None:
-            return replace(checkpoint, source=Source(name.id, snapshot.name, "hub"))
-        return _with_listing(checkpoint, Source(name.id, listing.commit, "hub"), listing)
+            if _is_offline():
+                return _open_snapshot(self._snapshot(api, name), name, options)
+            found = None if options.download else self._open_cached(api, name, options)
+            if found is not None:
+                return found
+            listing = list_files(api, name, options.limits, self._patience)
+        if options.download:
+            return open_folder(self._downloaded(api, name, listing), options)
+        pages = Pages()
+        checkpoint = open_folder(self._remote(api, listing, pages), options)
+        pages.clear()
+        return checkpoint
 
     def beside(
         self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
@@ -98,43 +99,92 @@ class HubAdapter:
             CheckpointError: One of them is too long.
         """
         with hub_errors(source):
-            from huggingface_hub import HfApi, constants  # noqa: PLC0415 - takes 0.3 s
-
-            api = HfApi(endpoint=self._endpoint)
+            api = self._api()
             name = HubName(checkpoint.source.id, checkpoint.source.revision)
-            if constants.is_offline_mode():
-                snapshot = self._cached(api, name)
-            else:
-                snapshot = self._download_beside(api, name, names, most_bytes)
+            if not _is_offline():
+                self._download_beside(api, name, names, most_bytes)
+            snapshot = self._snapshot(api, name)
         check_beside(snapshot, names, most_bytes)
         return snapshot
 
-    def _download_beside(
-        self, api: HfApi, name: HubName, names: Collection[str], most_bytes: int
-    ) -> Path:
-        """Returns the snapshot's folder, with every listed file of `names` that is not too long."""
-        listing = list_files(api, name, Limits())
-        for file in sorted(set(names) & listing.files.keys()):
-            if listing.files[file].size > most_bytes:
-                reason = f"it has more bytes than the limit of {most_bytes}"
-                raise LimitError("file-too-long", reason, file=file)
-            api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
-        return self._cached(api, name)
+    def _api(self) -> HfApi:
+        from huggingface_hub import HfApi  # noqa: PLC0415 - takes 0.3 s
 
-    def _download(self, api: HfApi, name: HubName, listing: Listing, limits: Limits) -> Path:
-        """Downloads what a scan needs, where the cache lacks it; returns the snapshot's folder."""
+        return HfApi(
+            endpoint=self._endpoint, library_name="thermoscan", library_version=__version__
+        )
 
-        def fetch(file: str) -> Path:
-            return Path(
-                api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
+    def _remote(self, api: HfApi, listing: Listing, pages: Pages) -> ListedFolder:
+        """Returns the repository as a folder whose files are read by range."""
+
+        def resolve(listed: ListedFile) -> Link:
+            with hub_errors(listing.id):
+                return self._patience.call(lambda: self._resolve(api, listing, listed))
+
+        def opened(listed: ListedFile) -> RemoteFile:
+            linked = LinkedFile(listed.name, listed.size, lambda: resolve(listed), self._patience)
+            return RemoteFile(listed, linked, pages)
+
+        return ListedFolder(listing, opened, CONNECTIONS)
+
+    def _resolve(self, api: HfApi, listing: Listing, listed: ListedFile) -> Link:
+        """Returns where a file's bytes are, and what to send there: the token to the hub only."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+        from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415
+            build_hf_headers,
+        )
+
+        url = hf_hub_url(listing.id, listed.name, revision=listing.commit, endpoint=api.endpoint)
+        if listed.sha256 is not None:  # a large file: the hub signs a link to it
+            timeout = self._patience.timeout_seconds
+            found = get_hf_file_metadata(
+                url, token=api.token, timeout=timeout, endpoint=api.endpoint
             )
+            if found.commit_hash != listing.commit or found.size != listed.size:
+                reason = "the hub resolves it to another file than it lists"
+                raise HubError("hub-answer", reason, file=listed.name)
+            url = found.location
+        token = api.token if url.startswith(f"{api.endpoint}/") else False
+        headers = build_hf_headers(
+            token=token, library_name="thermoscan", library_version=__version__
+        )
+        return Link(url, headers)
 
-        paths = [fetch(file) for file in plan(listing, name.id, limits, fetch)]
-        snapshot = paths[0].parent
-        _remember(snapshot, name.revision or "main")
-        return snapshot
+    def _downloaded(self, api: HfApi, name: HubName, listing: Listing) -> ListedFolder:
+        """Returns the repository as a folder whose files are downloaded when they are read."""
 
-    def _cached(self, api: HfApi, name: HubName) -> Path:
+        def download(listed: ListedFile) -> DiskFile:
+            with hub_errors(name.id):
+                path = Path(
+                    api.hf_hub_download(
+                        listing.id, listed.name, revision=listing.commit, cache_dir=self._cache
+                    )
+                )
+                snapshot = path.parents[listed.name.count("/")]
+                _remember(snapshot, name.revision or "main")
+            return find_file(snapshot, listed.name)
+
+        def opened(listed: ListedFile) -> DownloadedFile:
+            return DownloadedFile(listed, lambda: download(listed))
+
+        return ListedFolder(listing, opened, connections=0)
+
+    def _open_cached(self, api: HfApi, name: HubName, options: OpenOptions) -> Checkpoint | None:
+        """Returns the checkpoint that the cache holds of this revision; None where it has none."""
+        from huggingface_hub.errors import CacheNotFound, LocalEntryNotFoundError  # noqa: PLC0415
+
+        try:
+            snapshot = self._snapshot(api, name)
+        except (CacheNotFound, LocalEntryNotFoundError):
+            return None
+        try:
+            return _open_snapshot(snapshot, name, options)
+        except ThermoscanError as error:
+            if error.code in _PARTIAL:
+                return None
+            raise
+
+    def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""
         return Path(
             api.snapshot_download(
@@ -142,64 +192,30 @@ class HubAdapter:
             )
         )
 
-
-def list_files(api: HfApi, name: HubName, limits: Limits) -> Listing:
-    """Returns the files at the top of the repository, at the commit its revision is at now.
-
-    Raises:
-        HubError: ``hub-answer``: the hub states no commit.
-        LimitError: ``folder-too-large``.
-    """
-    info = api.model_info(
-        name.id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
-    )
-    if info.sha is None or not _COMMIT.fullmatch(info.sha):
-        raise HubError("hub-answer", "the hub does not say which commit it serves", file=name.id)
-    top = [sibling for sibling in info.siblings or () if "/" not in sibling.rfilename]
-    if len(top) > limits.folder_entries:
-        reason = f"it holds more than {limits.folder_entries} files"
-        raise LimitError("folder-too-large", reason, file=name.id)
-    files = {
-        sibling.rfilename: ListedFile(
-            sibling.rfilename, sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None
-        )
-        for sibling in top
-    }
-    return Listing(info.sha, files)
+    def _download_beside(
+        self, api: HfApi, name: HubName, names: Collection[str], most_bytes: int
+    ) -> None:
+        """Downloads every listed file of `names` that is not too long."""
+        listing = list_files(api, name, Limits(), self._patience)
+        for file in sorted(set(names) & listing.files.keys()):
+            if listing.files[file].size > most_bytes:
+                reason = f"it has more bytes than the limit of {most_bytes}"
+                raise LimitError("file-too-long", reason, file=file)
+            api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
 
 
-def plan(
-    listing: Listing, source: str, limits: Limits, fetch: Callable[[str], Path]
-) -> tuple[str, ...]:
-    """Returns the files that a scan needs, the one to start from first.
+def _is_offline() -> bool:
+    from huggingface_hub import constants  # noqa: PLC0415 - takes 0.3 s
 
-    Args:
-        listing: What there is.
-        source: The model's name, for errors.
-        limits: Bounds on the small files.
-        fetch: Makes a small file available and returns its path; called for an index only.
+    offline: bool = constants.is_offline_mode()
+    return offline
 
-    Raises:
-        SourceError: Nothing to scan, or several checkpoints.
-        CheckpointError: The index is too long, broken, or lists a shard that is not there.
-    """
-    chosen = choose(listing.files, source)
-    wanted = [chosen]
-    if indexed_format(chosen):
-        if listing.files[chosen].size > limits.index_bytes:
-            reason = f"it has more bytes than the limit of {limits.index_bytes}"
-            raise LimitError("index-too-long", reason, file=chosen)
-        index = read_index(open_file(fetch(chosen).parent, chosen), limits)
-        missing = [shard for shard in index.shards if shard not in listing.files]
-        if missing:
-            reason = f"{chosen} lists this shard, and it is not there"
-            raise MalformedError("index-shard-missing", reason, file=missing[0])
-        wanted += index.shards
-    for name in ("config.json", lora_config.FILE):
-        config = listing.files.get(name)
-        if config is not None and config.size <= limits.config_bytes:
-            wanted.append(name)
-    return tuple(wanted)
+
+def _open_snapshot(snapshot: Path, name: HubName, options: OpenOptions) -> Checkpoint:
+    """Opens a snapshot of the cache as what it is of: a repository at a commit."""
+    checkpoint = open_folder(DiskFolder(snapshot), options)
+    notes = checkpoint.notes if name.revision == snapshot.name else (*checkpoint.notes, CACHED)
+    return replace(checkpoint, source=Source(name.id, snapshot.name, "hub"), notes=notes)
 
 
 def _remember(snapshot: Path, revision: str) -> None:
@@ -211,28 +227,3 @@ def _remember(snapshot: Path, revision: str) -> None:
         reference = snapshot.parent.parent / "refs" / revision
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(snapshot.name)
-
-
-def _with_listing(checkpoint: Checkpoint, source: Source, listing: Listing) -> Checkpoint:
-    """Adds what only the listing knows: digests, and the weight files that were not downloaded."""
-    files = [
-        replace(record, sha256=listing.files[record.name].sha256)
-        if record.name in listing.files
-        else record
-        for record in checkpoint.files
-    ]
-    opened = {record.name for record in files}
-    for name, listed in sorted(listing.files.items()):
-        if looks_like_weights(name) and name not in opened:
-            reason = "other weights were scanned; it was not downloaded"
-            files.append(
-                FileRecord(
-                    name,
-                    listed.size,
-                    "skipped",
-                    code="not-chosen",
-                    reason=reason,
-                    sha256=listed.sha256,
-                )
-            )
-    return replace(checkpoint, source=source, files=tuple(files))

@@ -117,8 +117,11 @@ def _named(error: BaseException, source: str) -> SourceError | None:
 def _by_status(error: BaseException, source: str) -> SourceError | None:
     """Maps the other answers that carry an HTTP status."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    if not isinstance(status, int):
-        return None
+    return error_of_status(status, source) if isinstance(status, int) else None
+
+
+def error_of_status(status: int, source: str) -> SourceError:
+    """Returns the error of our tree that an answer with this HTTP status means."""
     if status == 429:
         return HubError("hub-rate-limit", f"too many requests; wait, or {_LOG_IN}", file=source)
     if status in {401, 403}:
@@ -131,18 +134,26 @@ def _by_status(error: BaseException, source: str) -> SourceError | None:
 
 
 def _of_transport(error: BaseException, source: str) -> SourceError | None:
-    """Maps the exceptions of the HTTP client."""
+    """Maps the exceptions of the HTTP clients."""
+    import urllib3.exceptions as of_bytes  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
 
-    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+    lost = (of_bytes.NewConnectionError, of_bytes.ProxyError, of_bytes.ProtocolError)
+    if isinstance(error, lost):
+        return _unreachable(source)
+    if isinstance(error, (httpx.TimeoutException, TimeoutError, of_bytes.TimeoutError)):
         return _timeout(source)
     if isinstance(error, (httpx.NetworkError, httpx.ProxyError, ConnectionError)):
-        reason = (
-            "the hub is out of reach; check the connection, or set HF_HUB_OFFLINE=1 for the cache"
-        )
-        return HubError("hub-unreachable", reason, file=source)
+        return _unreachable(source)
     if isinstance(
-        error, (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict)
+        error,
+        (
+            httpx.HTTPError,
+            httpx.StreamError,
+            httpx.InvalidURL,
+            httpx.CookieConflict,
+            of_bytes.HTTPError,
+        ),
     ):
         return _nonsense("it breaks HTTP", source)
     return None
@@ -172,6 +183,11 @@ def _of_library(error: BaseException, source: str) -> SourceError | None:
     if of_the_hub or isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
         return _nonsense("it cannot be read", source)
     return None
+
+
+def _unreachable(source: str) -> HubError:
+    reason = "the hub is out of reach; check the connection, or set HF_HUB_OFFLINE=1 for the cache"
+    return HubError("hub-unreachable", reason, file=source)
 
 
 def _timeout(source: str) -> HubError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from thermoscan.errors import LimitError, MalformedError, UnsafeError
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 from thermoscan_adapters.strict_json import parse_object
 
 _DRIVE = re.compile(r"[A-Za-z]:")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -27,7 +28,7 @@ from thermoscan.dtypes import DType
 from thermoscan.errors import LimitError, MalformedError
 from thermoscan.tally.accumulate import bits_of
 from thermoscan.tally.geometry import memory_axes
-from thermoscan.tally.layout import read_elements
+from thermoscan.tally.layout import lies_together, read_elements
 from thermoscan.tally.reference import values
 from thermoscan_adapters.lora_config import LoraConfig
 
@@ -239,6 +240,18 @@ class _MergedReader:
         else:
             product = self._products[bisect_right(self._offsets, offset) - 1]
             self._merge(product, offset - product.merged.offset, buffer)
+
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        """Passes the announcement on to whoever holds these bytes."""
+        if file != self._adapter.file.name:
+            return self._base.expect(file, offset, length)
+        if offset < self._adapter.file.size:
+            return self._adapter.reader.expect(file, offset, length)
+        product = self._products[bisect_right(self._offsets, offset) - 1]
+        if not lies_together(product.base):
+            return nullcontext()
+        first = product.base.offset + offset - product.merged.offset
+        return self._base.expect(product.base.file, first, length)
 
     def _merge(self, product: _Product, first: int, buffer: memoryview) -> None:
         """Writes the merged tensor's bytes from byte `first` on."""

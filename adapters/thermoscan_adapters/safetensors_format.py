@@ -49,7 +49,7 @@ from thermoscan.dtypes import DType
 from thermoscan.errors import LimitError, MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import shorten_middle
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 from thermoscan_adapters.strict_json import (
     JsonError,
     decode_utf8,

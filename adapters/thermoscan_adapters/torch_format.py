@@ -22,7 +22,7 @@ from thermoscan.checkpoint import Tensor
 from thermoscan.errors import LimitError, MalformedError, ThermoscanError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import printable
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 from thermoscan_adapters.torch_layout import Placed, Span, place
 from thermoscan_adapters.torch_legacy import read_legacy
 from thermoscan_adapters.torch_pickle import Unpickler

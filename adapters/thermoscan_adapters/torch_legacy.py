@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from thermoscan.errors import MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import printable
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 from thermoscan_adapters.torch_layout import Span
 from thermoscan_adapters.torch_pickle import Unpickler
 from thermoscan_adapters.torch_stream import PickleStream
@@ -63,19 +63,19 @@ def _spans(
         ref = storages.get(key) if isinstance(key, str) else None
         if ref is None or ref.key in spans:
             raise MalformedError("storage-missing", "its list of storages is wrong")
-        if at + 8 > file.size:
-            raise _outside(ref)
-        numel = int.from_bytes(file.read_at(at, 8), "little", signed=True)
-        if numel != ref.numel:
-            raise MalformedError(
-                "storage-size",
-                f"its storage {printable(ref.key)} has {numel} elements, not {ref.numel}",
-            )
-        span = Span(at + 8, numel * ref.element.itemsize)
+        span = Span(at + 8, ref.numel * ref.element.itemsize)
         at = span.offset + span.nbytes
         if at > file.size:
             raise _outside(ref)
         spans[ref.key] = span
+    counts = file.read_each([(span.offset - 8, 8) for span in spans.values()])
+    for key, count in zip(spans, counts, strict=True):
+        numel, expected = int.from_bytes(count, "little", signed=True), storages[key].numel
+        if numel != expected:
+            raise MalformedError(
+                "storage-size",
+                f"its storage {printable(key)} has {numel} elements, not {expected}",
+            )
     if len(spans) != len(storages):
         raise MalformedError("storage-missing", "its list of storages is incomplete")
     if at != file.size:

@@ -7,7 +7,7 @@ and that the range's limit allows them.
 from __future__ import annotations
 
 from thermoscan.errors import LimitError, MalformedError
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 
 _WINDOW = 1 << 18
 _LONGEST_LINE = 1 << 10

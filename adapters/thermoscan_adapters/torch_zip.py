@@ -19,13 +19,14 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from thermoscan.errors import LimitError, MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan.text import printable
-from thermoscan_adapters.files import OpenFile
+from thermoscan_adapters.folders import OpenFile
 
 _END = struct.Struct("<4s4H2IH")
 _END64_LOCATOR = struct.Struct("<4sIQI")
@@ -40,7 +41,10 @@ _ZIP64_FIELD = 0x0001
 _SIZES_FOLLOW = 1 << 3
 _ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
 _CHUNK = 1 << 20
-_PAGE = 1 << 12
+_GAP = 1 << 9
+"""Bytes between two headers that are rather read than worth another request."""
+_EXTRA = 1 << 7
+"""Room for a header's extra fields: torch pads to multiples of 64."""
 _PROGRAM = re.compile(rb"^[^/]+/(constants\.pkl$|code/)")
 
 
@@ -61,24 +65,6 @@ class Member:
     crc: int
 
 
-class _Window:
-    """Reads a file a page at a time: one member's end and the next one's header are neighbours."""
-
-    def __init__(self, file: OpenFile) -> None:
-        self._file = file
-        self._start = 0
-        self._bytes = b""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Returns `length` bytes from `offset` on, which must be in the file."""
-        at = offset - self._start
-        if at < 0 or at + length > len(self._bytes):
-            room = self._file.size - offset
-            self._bytes = self._file.read_at(offset, min(max(length, _PAGE), room))
-            self._start, at = offset, 0
-        return self._bytes[at : at + length]
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """What the directory says of a member."""
@@ -89,6 +75,39 @@ class _Entry:
     size: int
     header_offset: int
     compressed: bool
+
+
+class _Headers:
+    """The members' own headers and the records behind their data, read at once."""
+
+    def __init__(self, file: OpenFile, entries: Sequence[_Entry], directory: int) -> None:
+        """Takes the entries in the order of the file, and where its directory begins."""
+        self._file = file
+        ranges: list[tuple[int, int]] = []
+        for first, last in (*(_around(entry) for entry in entries), (directory, directory)):
+            # A record lies right before the next member's header, or the directory.
+            start, stop = max(0, first - _DESCRIPTOR64.size), min(last, directory)
+            if ranges and start - ranges[-1][1] <= _GAP and stop - ranges[-1][0] <= _CHUNK:
+                start = ranges.pop()[0]
+            if start < stop:
+                ranges.append((start, stop))
+        self._starts = [start for start, _ in ranges]
+        self._pieces = file.read_each([(start, stop - start) for start, stop in ranges])
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Returns `length` bytes from `offset` on, which must be in the file."""
+        index = bisect_right(self._starts, offset) - 1
+        if index >= 0:
+            at = offset - self._starts[index]
+            piece = self._pieces[index][at : at + length]
+            if len(piece) == length:
+                return piece
+        return self._file.read_at(offset, length)
+
+
+def _around(entry: _Entry) -> tuple[int, int]:
+    """Returns where an entry's own header begins, and an offset behind it."""
+    return entry.header_offset, entry.header_offset + _LOCAL.size + len(entry.name) + _EXTRA
 
 
 def read_members(file: OpenFile, limits: Limits) -> dict[str, Member]:
@@ -117,12 +136,13 @@ def read_members(file: OpenFile, limits: Limits) -> dict[str, Member]:
     if any(entry.compressed for entry in entries):
         raise MalformedError("zip-compressed", "it is compressed, which torch never does")
     members: dict[str, Member] = {}
-    window = _Window(file)
+    entries.sort(key=lambda entry: entry.header_offset)
+    headers = _Headers(file, entries, start)
     free_from = 0
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+    for entry in entries:
         if entry.header_offset < free_from:
             raise MalformedError("zip-overlap", "two of its members share bytes")
-        member, free_from = _locate(window, entry, start)
+        member, free_from = _locate(headers, entry, start)
         members[member.name] = member
     if len(members) < len(entries):
         raise MalformedError("zip-duplicate-name", "two of its members have the same name")
@@ -231,12 +251,12 @@ def _zip64_field(extra: bytes) -> bytes:
     return b""
 
 
-def _locate(window: _Window, entry: _Entry, directory: int) -> tuple[Member, int]:
+def _locate(headers: _Headers, entry: _Entry, directory: int) -> tuple[Member, int]:
     """Returns the member of `entry` and the first byte after it, having read its own header."""
     name_at = entry.header_offset + _LOCAL.size
     if name_at + len(entry.name) > directory:
         raise _disagreement(entry)
-    head = window.read(entry.header_offset, _LOCAL.size + len(entry.name))
+    head = headers.read(entry.header_offset, _LOCAL.size + len(entry.name))
     magic, _, flags, method, _, _, crc, packed, size, name_length, extra_length = (
         _LOCAL.unpack_from(head)
     )
@@ -248,12 +268,12 @@ def _locate(window: _Window, entry: _Entry, directory: int) -> tuple[Member, int
     if end > directory:
         raise _disagreement(entry)
     if flags & _SIZES_FOLLOW:
-        end += _descriptor_size(window.read(end, min(_DESCRIPTOR64.size, directory - end)), entry)
+        end += _descriptor_size(headers.read(end, min(_DESCRIPTOR64.size, directory - end)), entry)
         narrow = min(entry.size, _U32)
         expected = {(0, 0, 0), (entry.crc, narrow, narrow)}
     else:
         if _U32 in (packed, size):
-            extra = window.read(offset - extra_length, extra_length)
+            extra = headers.read(offset - extra_length, extra_length)
             size, packed = _widen(extra, (size, packed))
         expected = {(entry.crc, entry.size, entry.size)}
     if (crc, packed, size) not in expected:

@@ -19,7 +19,8 @@ from thermoscan.errors import (
     ThermoscanError,
     UnsafeError,
 )
-from thermoscan_adapters.files import DiskReader, open_file
+from thermoscan_adapters.files import find_file
+from thermoscan_adapters.folders import FilesReader
 
 CONTENT = bytes(range(256)) * 8
 
@@ -70,21 +71,21 @@ def test_what_is_not_a_plain_file_inside_the_folder_is_refused_at_once(
     (folder.parent.parent / "outside").write_bytes(b"secret")
     make(folder / "bad")
     with pytest.raises(kind) as caught:
-        open_file(folder, "bad")
+        find_file(folder, "bad")
     assert (caught.value.code, caught.value.file) == (code, "bad")
 
 
 @pytest.mark.skipif(not os.access("/dev/null", os.R_OK), reason="needs a device")
 def test_a_device_is_refused_by_what_it_is() -> None:
     with pytest.raises(SourceError, match="it is a device") as caught:
-        open_file(Path("/dev"), "null")
+        find_file(Path("/dev"), "null")
     assert caught.value.code == "file-not-regular"
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000, "weights/x", "../model/\0"])
 def test_a_name_that_no_file_can_have_is_not_found(folder: Path, name: str) -> None:
     with pytest.raises(SourceNotFoundError):
-        open_file(folder, name)
+        find_file(folder, name)
 
 
 @pytest.fixture
@@ -108,13 +109,13 @@ def test_a_file_without_permission_is_unreadable(unprivileged: Path) -> None:
     path.chmod(0)
     os.seteuid(user)
     with pytest.raises(SourceError, match="no permission") as caught:
-        open_file(unprivileged, "secret")
+        find_file(unprivileged, "secret")
     assert caught.value.code == "file-unreadable"
 
 
 def test_a_link_inside_the_folder_is_followed(folder: Path) -> None:
     (folder / "link").symlink_to("weights")
-    file = open_file(folder, "link")
+    file = find_file(folder, "link")
     assert (file.name, file.read_at(1, 3)) == ("link", b"\x01\x02\x03")
 
 
@@ -128,17 +129,17 @@ def test_links_of_the_hub_cache_lead_to_the_blobs_of_their_own_repository_only(
         (blobs / "abc").write_bytes(CONTENT)
     (snapshot / "model").symlink_to("../../blobs/abc")
     (snapshot / "shared").symlink_to("../../../blobs/abc")
-    assert open_file(snapshot, "model").size == len(CONTENT)
+    assert find_file(snapshot, "model").size == len(CONTENT)
     with pytest.raises(UnsafeError):
-        open_file(snapshot, "shared")
+        find_file(snapshot, "shared")
     (tmp_path / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
-    assert open_file(snapshot, "shared").size == len(CONTENT)
+    assert find_file(snapshot, "shared").size == len(CONTENT)
 
 
 def test_bytes_are_read_where_they_are_asked_for(folder: Path) -> None:
-    file = open_file(folder, "weights")
+    file = find_file(folder, "weights")
     buffer = bytearray(10)
-    DiskReader({"weights": file}).readinto("weights", 250, memoryview(buffer))
+    FilesReader({"weights": file}).readinto("weights", 250, memoryview(buffer))
     assert bytes(buffer) == CONTENT[250:260] == file.read_at(250, 10)
     assert file.read_at(len(CONTENT), 0) == b""
 
@@ -146,7 +147,7 @@ def test_bytes_are_read_where_they_are_asked_for(folder: Path) -> None:
 @pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, -1), (0, 2049), (2048, 1), (2**70, 1)])
 def test_a_range_beyond_the_file_is_refused(folder: Path, offset: int, length: int) -> None:
     with pytest.raises(MalformedError) as caught:
-        open_file(folder, "weights").read_at(offset, length)
+        find_file(folder, "weights").read_at(offset, length)
     assert caught.value.code == "file-too-short"
 
 
@@ -199,7 +200,7 @@ def into_link(path: Path) -> None:
 def test_a_file_that_changes_between_two_reads_is_noticed(
     folder: Path, change: Callable[[Path], None], code: str
 ) -> None:
-    file = open_file(folder, "weights")
+    file = find_file(folder, "weights")
     file.read_at(0, 10)
     change(folder / "weights")
     with pytest.raises(ChangedError) as caught:
@@ -213,7 +214,7 @@ def test_a_thousand_files_need_no_thousand_descriptors(folder: Path) -> None:
     files = {f"shard{i}": folder / f"shard{i}" for i in range(1000)}
     for path in files.values():
         path.write_bytes(b"x")
-    reader = DiskReader({name: open_file(folder, name) for name in files})
+    reader = FilesReader({name: find_file(folder, name) for name in files})
     for name in files:
         reader.readinto(name, 0, memoryview(bytearray(1)))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -15,13 +15,13 @@ from support.safetensors_files import write_tensors
 from support.wheels import path_of
 
 from thermoscan.errors import SourceError, UnsupportedFormatError
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.formats import identify
 
 
 def identify_bytes(folder: Path, content: bytes, name: str = "model.safetensors") -> str:
     (folder / name).write_bytes(content)
-    return identify(open_file(folder, name))
+    return identify(find_file(folder, name))
 
 
 def zip_of(*names: str) -> bytes:
@@ -65,7 +65,7 @@ def npz() -> bytes:
 )
 def test_real_checkpoints_are_told_apart(checkpoint: str, name: str, format: str) -> None:
     path = path_of(checkpoint) / name
-    assert identify(open_file(path.parent, path.name)) == format
+    assert identify(find_file(path.parent, path.name)) == format
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_real_checkpoints_are_told_apart(checkpoint: str, name: str, format: str
 )
 def test_real_files_of_other_formats_are_refused_by_name(name: str, code: str) -> None:
     with pytest.raises(UnsupportedFormatError) as caught:
-        identify(open_file(path_of("silero"), name))
+        identify(find_file(path_of("silero"), name))
     assert (caught.value.code, caught.value.file) == (code, name)
 
 

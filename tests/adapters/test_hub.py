@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from support.loopback_hub import LoopbackHub
+from support.loopback_hub import LoopbackHub, Status
 from support.safetensors_files import write_sharded, write_tensors
 
 from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
@@ -68,7 +68,7 @@ def contents(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 
 def downloads(hub: LoopbackHub) -> set[str]:
-    return {path.rsplit("/", 1)[-1] for method, path in hub.requests if method == "GET"}
+    return {request.path.rsplit("/", 1)[-1] for request in hub.requests if request.method == "GET"}
 
 
 def test_a_model_is_pinned_downloaded_and_opened(
@@ -88,7 +88,7 @@ def test_a_model_is_pinned_downloaded_and_opened(
         "pytorch_model.bin": "skipped",
         "tf_model.h5": "skipped",
     }
-    assert downloads(hub) == {"name?blobs=true", "model.safetensors", "config.json"}
+    assert downloads(hub) == {"name", "model.safetensors", "config.json"}
 
 
 def test_a_second_scan_downloads_nothing(
@@ -98,7 +98,8 @@ def test_a_second_scan_downloads_nothing(
     first = open_model(adapter, "org/name")
     hub.requests.clear()
     assert open_model(adapter, "org/name").tensors == first.tensors
-    assert hub.requests == [("GET", "/api/models/org/name?blobs=true")]
+    asked = [(request.method, request.target) for request in hub.requests]
+    assert asked == [("GET", "/api/models/org/name?blobs=true")]
 
 
 def test_a_sharded_model_gets_its_shards_and_no_other_weights(
@@ -110,7 +111,7 @@ def test_a_sharded_model_gets_its_shards_and_no_other_weights(
     hub.add("org/name", files | {"3.safetensors": b"not part of it"})
     checkpoint = open_model(adapter, "org/name")
     assert [tensor.name for tensor in checkpoint.tensors] == ["a", "b", "c"]
-    assert downloads(hub) == {"name?blobs=true", *files}
+    assert downloads(hub) == {"name", *files}
     assert checkpoint.files[-1].code == "not-chosen"
 
 
@@ -192,7 +193,7 @@ def test_what_cannot_be_scanned_says_why(
 def test_a_hub_that_fails_is_reported_by_what_it_answers(
     hub: LoopbackHub, adapter: HubAdapter, status: int, code: str
 ) -> None:
-    hub.status = status
+    hub.fail(Status(status), times=None)
     assert refusal(adapter, "org/name").code == code
 
 
@@ -200,7 +201,7 @@ def test_a_hub_that_does_not_answer_in_time_is_a_timeout(
     hub: LoopbackHub, adapter: HubAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.1)
-    hub.delay_seconds = 1
+    hub.latency_seconds = 1
     assert refusal(adapter, "org/name").code == "hub-timeout"
 
 
@@ -212,7 +213,7 @@ def test_a_hub_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
 
 def test_a_hub_that_states_no_commit_is_not_trusted(hub: LoopbackHub, adapter: HubAdapter) -> None:
     repository = hub.add("org/name", {"model.safetensors": b""})
-    repository.commits["../../evil"] = {"model.safetensors": b""}
+    repository.commits["../../evil"] = repository.commits[repository.branches["main"]]
     repository.branches["main"] = "../../evil"
     error = refusal(adapter, "org/name")
     assert (type(error), error.code) == (HubError, "hub-answer")

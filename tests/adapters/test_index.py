@@ -11,7 +11,7 @@ import pytest
 
 from thermoscan.errors import LimitError, MalformedError, ThermoscanError, UnsafeError
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.index import Index, check_shards, read_index
 
 NAME = "model.safetensors.index.json"
@@ -20,7 +20,7 @@ NAME = "model.safetensors.index.json"
 def read(folder: Path, document: Any, limits: Limits | None = None) -> Index:
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     (folder / NAME).write_bytes(content)
-    return read_index(open_file(folder, NAME), limits or Limits())
+    return read_index(find_file(folder, NAME), limits or Limits())
 
 
 def test_an_index_gives_its_shards_once_and_in_order(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from thermoscan.checkpoint import Tensor
 from thermoscan.errors import CheckpointError, LimitError, MalformedError, UnsupportedFormatError
 from thermoscan.limits import Limits
 from thermoscan_adapters import safetensors_format
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.safetensors_format import read_safetensors
 
 ONE = {"a": entry("F32", [2], 0, 8)}
@@ -32,7 +32,7 @@ SMALL = Limits(header_bytes=5000, tensors=3, dimensions=4, name_bytes=16)
 
 
 def read(path: Path, limits: Limits = SMALL) -> tuple[Tensor, ...]:
-    return read_safetensors(open_file(path.parent, path.name), limits)
+    return read_safetensors(find_file(path.parent, path.name), limits)
 
 
 def one(**changes: Any) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def names_by_library(path: Path) -> list[str]:
 )
 def test_real_files_read_as_the_library_reads_them(checkpoint: str, name: str) -> None:
     path = path_of(checkpoint) / name
-    file = open_file(path.parent, name)
+    file = find_file(path.parent, name)
     tensors = read_safetensors(file, Limits())
     assert [tensor.offset for tensor in tensors] == sorted(tensor.offset for tensor in tensors)
     with safe_open(path, framework="numpy") as library:

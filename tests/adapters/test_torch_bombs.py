@@ -36,14 +36,14 @@ import json, resource, sys, time
 from pathlib import Path
 from thermoscan.errors import ThermoscanError
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.torch_format import read_torch
 
 resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 2_000_000_000))
 path = Path(sys.argv[1])
 started = time.process_time()
 try:
-    code = len(read_torch(open_file(path.parent, path.name), Limits()).tensors)
+    code = len(read_torch(find_file(path.parent, path.name), Limits()).tensors)
 except ThermoscanError as error:
     code = error.code
 seconds = time.process_time() - started

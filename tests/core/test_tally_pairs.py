@@ -6,6 +6,7 @@ import itertools
 import math
 import tracemalloc
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import pytest
@@ -205,6 +206,9 @@ class EndlessReader:
 
     def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
         buffer[:] = self.block[: len(buffer)].data
+
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def close(self) -> None:
         pass

@@ -19,7 +19,7 @@ import torch
 
 from thermoscan.checkpoint import Tensor
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import open_file
+from thermoscan_adapters.files import find_file
 from thermoscan_adapters.torch_format import TorchState, read_torch
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -27,7 +27,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 def read(path: Path, limits: Limits | None = None) -> TorchState:
     """Returns what the package says of the checkpoint at `path`."""
-    return read_torch(open_file(path.parent, path.name), limits or Limits())
+    return read_torch(find_file(path.parent, path.name), limits or Limits())
 
 
 def write(path: Path, content: bytes) -> Path:

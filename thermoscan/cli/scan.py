@@ -13,6 +13,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
 @click.option(
     "--sample",
@@ -27,6 +28,7 @@ def scan(
     out: Path | None,
     json_to: str | None,
     revision: str | None,
+    download: bool,
     activation: str | None,
     initialisation: str | None,
     sample: str | None,
@@ -43,6 +45,7 @@ def scan(
 
     options = ScanOptions(
         revision=revision,
+        download=download,
         activation=activation,
         initialisation=initialisation,
         sample=None if sample is None else SampleSize.parse(sample),

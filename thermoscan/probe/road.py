@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from thermoscan.anatomy import Assumptions
 from thermoscan.card import Card
-from thermoscan.checkpoint import OpenOptions
 from thermoscan.errors import OptionError, ProbeError
 from thermoscan.options import ProbeOptions
 from thermoscan.plugins import adapter_for, data_reader_for, runner_for
@@ -60,8 +59,7 @@ def probe(
     Assumptions.stated(scan.activation, scan.initialisation)  # a typing error is told at once
     data = _data(options)
     adapter = adapter_for(source)
-    opened = OpenOptions(revision=scan.revision, limits=scan.limits)
-    with adapter.open(source, opened) as checkpoint:
+    with adapter.open(source, scan.opening) as checkpoint:
         runner = runner_for(checkpoint)
         limit = options.limits.companion_bytes
         folder = adapter.beside(source, checkpoint, runner.companions, limit)

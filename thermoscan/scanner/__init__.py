@@ -11,9 +11,10 @@ and a worker only call them.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from thermoscan.card import Card
-from thermoscan.checkpoint import Checkpoint, OpenOptions
+from thermoscan.checkpoint import Checkpoint
 from thermoscan.errors import OptionError
 from thermoscan.findings import find, not_looked_for
 from thermoscan.options import ScanOptions
@@ -40,8 +41,7 @@ def scan(source: str, options: ScanOptions | None = None, progress: Progress | N
         OptionError: An option makes no sense.
     """
     options = options or ScanOptions()
-    opened = OpenOptions(revision=options.revision, limits=options.limits)
-    with adapter_for(source).open(source, opened) as checkpoint:
+    with adapter_for(source).open(source, options.opening) as checkpoint:
         return survey(checkpoint, options, progress or _silent)[1]
 
 
@@ -81,9 +81,9 @@ def compare(
         raise OptionError(
             "sample-refused", "a comparison is of entry with entry, of which a sample misses most"
         )
-    base_opened = OpenOptions(revision=options.base_revision, limits=options.limits)
-    with adapter_for(base).open(base, base_opened) as before:
-        opened = OpenOptions(revision=options.revision, base=before, limits=options.limits)
+    of_base = replace(options.opening, revision=options.base_revision)
+    with adapter_for(base).open(base, of_base) as before:
+        opened = replace(options.opening, base=before)
         with adapter_for(model).open(model, opened) as checkpoint:
             measurement = measure_twins(checkpoint, before, options, progress or _silent)
             return _card(measurement, options)

@@ -25,7 +25,7 @@ from thermoscan.scanner.measurement import (
     UnitSpread,
     VectorMeasurement,
 )
-from thermoscan.scanner.vectors import Vectors, input_weights
+from thermoscan.scanner.vectors import Vectors, input_weights, names_of
 from thermoscan.tally import accumulate, geometry, stream
 from thermoscan.tally.record import Tally, Units
 from thermoscan.theory.engine import Stage
@@ -49,15 +49,21 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
         OptionError: The sample that is asked for is too small.
     """
     measuring = Measuring(checkpoint, options)
+    workers = workers_for(options, checkpoint)
     chosen = plan_of(measuring, options)
     if chosen is not None:
         count = counter(progress, chosen.bytes_read)
-        return measure_sample(measuring, chosen, options, count)
+        return measure_sample(measuring, chosen, options.seed, workers, count)
     count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
     reader = measuring.vectors
-    for reading in stream.read(measuring.orders, reader, accumulate.visit, options.workers, count):
+    for reading in stream.read(measuring.orders, reader, accumulate.visit, workers, count):
         measuring.take(reading)
     return measuring.done()
+
+
+def workers_for(options: ScanOptions, *checkpoints: Checkpoint) -> int:
+    """Returns how many threads read and count: more than asked for where a network is read."""
+    return max(options.workers, *(each.connections for each in checkpoints))
 
 
 def counter(progress: Progress, total: int) -> Callable[[int], None]:
@@ -87,6 +93,7 @@ class Measuring:
         )
         self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
         self.vectors = Vectors(self._by_name, checkpoint.reader)
+        self.vectors.read_ahead(names_of(self.anatomy.layers))
         shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors}
         weights = input_weights(self.anatomy.layers, self.vectors, shapes)
         self.orders = orders_of(checkpoint, self.anatomy, weights)

@@ -43,14 +43,15 @@ def plan_of(measuring: Measuring, options: ScanOptions) -> Plan | None:
 
 
 def measure_sample(
-    measuring: Measuring, chosen: Plan, options: ScanOptions, count: Callable[[int], None]
+    measuring: Measuring, chosen: Plan, seed: int, workers: int, count: Callable[[int], None]
 ) -> Measurement:
     """Measures every layer from what a plan reads of it.
 
     Args:
         measuring: Before its pass.
         chosen: Made for it.
-        options: The caller's.
+        seed: That it was made with.
+        workers: Number of threads.
         count: Called with the bytes that were read since the last call.
 
     Raises:
@@ -58,14 +59,14 @@ def measure_sample(
     """
     orders, reader, visit = measuring.orders, measuring.vectors, accumulate.visit
     whole = [orders[index] for index in chosen.whole]
-    for reading in stream.read(whole, reader, visit, options.workers, count):
+    for reading in stream.read(whole, reader, visit, workers, count):
         measuring.take(reading)
     known = {layer.name: layer for layer in measuring.anatomy.layers}
     joined = {layer.joins for layer in measuring.anatomy.layers}
     recorded = {each.tensor: each for each in measuring.anatomy.recorded}
     layers: dict[str, LayerMeasurement] = {}
     vectors: dict[str, VectorMeasurement] = {}
-    for draw, found in read_samples(chosen.draws, orders, reader, visit, options.workers, count):
+    for draw, found in read_samples(chosen.draws, orders, reader, visit, workers, count):
         tensor = orders[draw.order].tensor
         for name, sampled in found.items():
             if name in known:
@@ -78,7 +79,7 @@ def measure_sample(
         bytes_read=chosen.bytes_read,
         bytes_in_all=chosen.bytes_in_all,
         share=chosen.bytes_read / chosen.bytes_in_all,
-        seed=options.seed,
+        seed=seed,
         blocks=sum(draw.blocks for draw in chosen.draws),
         tensors_whole=len(chosen.whole),
         confidence=CONFIDENCE,

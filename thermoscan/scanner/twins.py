@@ -19,7 +19,7 @@ from thermoscan.options import ScanOptions
 from thermoscan.scanner.changes import Before, Pairs, change_of, pairs_of
 from thermoscan.scanner.layer_states import state_of
 from thermoscan.scanner.lineage import Rest, comparison_of
-from thermoscan.scanner.measure import Measuring, Progress, counter, orders_of
+from thermoscan.scanner.measure import Measuring, Progress, counter, orders_of, workers_for
 from thermoscan.scanner.measurement import Measurement
 from thermoscan.tally import accumulate, geometry, stream
 from thermoscan.tally.record import Tally
@@ -60,9 +60,10 @@ def measure_twins(
     total = sum(twin.nbytes for twin in twins)
     readers = Readers(measuring.vectors, base.reader)
     count = counter(progress, total)
+    workers = workers_for(options, model, base)
     # Each worker multiplies small matrices: threads of the BLAS's own would fight for its core.
     with threadpool_limits(1, user_api="blas"):
-        for reading in read_twins(twins, readers, accumulate.visit, options.workers, count):
+        for reading in read_twins(twins, readers, accumulate.visit, workers, count):
             gathered.take(reading)
     found = gathered.done()
     return replace(found, checkpoint=replace(model, notes=(*model.notes, *notes)))

@@ -34,13 +34,14 @@ def unusual_units(
         vectors: Where vectors are read.
         shapes: Shape of each stored tensor by name.
     """
+    names = [each.tensor for each in anatomy.recorded if len(shapes[each.tensor]) == 1]
+    names = [name for name in names if _block(name)]
+    vectors.read_ahead([name for name in names if name not in vectors.names])
     beside: dict[tuple[str, int], FloatArray] = {}
-    for each in anatomy.recorded:
-        block = _block(each.tensor)
-        shape = shapes[each.tensor]
-        values = vectors.values(each.tensor) if block and len(shape) == 1 else None
+    for name in names:
+        values = vectors.values(name)
         if values is not None:
-            key = (block, values.size)
+            key = (_block(name), values.size)
             beside[key] = np.maximum(beside.get(key, 0.0), _distances(values))
     found: dict[str, tuple[int, ...]] = {}
     for layer in anatomy.layers:

@@ -5,7 +5,9 @@ The bytes are kept and served again when the pass comes by, so that every byte i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -15,10 +17,13 @@ from thermoscan.tally.accumulate import bits_of
 from thermoscan.tally.geometry import Weights
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
+from thermoscan.tally.stream import Block, expecting, near
 from thermoscan.theory.entropy import FloatArray
 
 LARGEST = 1 << 22
 """Elements above which a vector is not read ahead: no real norm or bias is near it."""
+
+_AT_ONCE = 32
 
 
 class Vectors:
@@ -27,13 +32,39 @@ class Vectors:
     def __init__(self, tensors: Mapping[str, Tensor], reader: ByteReader) -> None:
         self._tensors = tensors
         self._reader = reader
-        self._content: dict[tuple[str, int], bytes] = {}
+        self._content: dict[str, bytearray] = {}
+        self._places: dict[tuple[str, int], bytearray] = {}
+
+    def read_ahead(self, names: Collection[str]) -> None:
+        """Reads these vectors at once: a network answers many requests as soon as one."""
+        tensors = [self._tensors[name] for name in names if name in self._tensors]
+        tensors.sort(key=lambda tensor: (tensor.file, tensor.offset))
+        runs: list[list[Tensor]] = []
+        for tensor in tensors:
+            before = runs[-1][-1] if runs else None
+            if (
+                before is not None
+                and before.file == tensor.file
+                and near(before.offset + before.nbytes, tensor.offset)
+            ):
+                runs[-1].append(tensor)
+            else:
+                runs.append([tensor])
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._read_run, runs):
+                pass
+
+    def _read_run(self, run: Sequence[Tensor]) -> None:
+        """Reads vectors that are neighbours."""
+        blocks = [(tensor, Block(at, 0, tensor.nbytes)) for at, tensor in enumerate(run)]
+        with expecting(self._reader, blocks):
+            for tensor in run:
+                self.values(tensor.name)
 
     @property
     def names(self) -> frozenset[str]:
         """Names of the tensors whose bytes are known by now."""
-        tensors = self._tensors.values()
-        return frozenset(t.name for t in tensors if (t.file, t.offset) in self._content)
+        return frozenset(self._content)
 
     def values(self, name: str) -> FloatArray | None:
         """Returns a float vector as float64; None where it is none, too large, or not finite."""
@@ -42,28 +73,44 @@ class Vectors:
             return None
         if tensor.size > LARGEST:
             return None
-        key = (tensor.file, tensor.offset)
-        if key not in self._content or len(self._content[key]) != tensor.nbytes:
+        if name not in self._content:
             content = bytearray(tensor.nbytes)
             read_elements(self._reader, tensor, 0, memoryview(content))
+            self._content[name] = content
             if tensor.strides is None:
-                self._content[key] = bytes(content)
-        else:
-            content = bytearray(self._content[key])
-        vector = values(bits_of(memoryview(content), tensor.dtype), tensor.dtype)
+                self._places[tensor.file, tensor.offset] = content
+        vector = values(bits_of(memoryview(self._content[name]), tensor.dtype), tensor.dtype)
         return vector if np.isfinite(vector).all() else None
 
     def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
         """Fills `buffer` like the reader below, without reading a known vector again."""
-        known = self._content.get((file, offset))
+        known = self._places.get((file, offset))
         if known is not None and len(known) == len(buffer):
             buffer[:] = known
         else:
             self._reader.readinto(file, offset, buffer)
 
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        """Passes the announcement on to the reader below."""
+        return self._reader.expect(file, offset, length)
+
     def close(self) -> None:
         """Lets go of the reader below."""
         self._reader.close()
+
+
+def names_of(layers: Sequence[Layer]) -> list[str]:
+    """Returns the names of the vectors that the figures of these layers need, each once."""
+    joined = {layer.joins for layer in layers}
+    found: list[str | None] = []
+    for layer in layers:
+        if layer.norm is not None:
+            found += [layer.norm.gain, layer.norm.bias]
+        if layer.bias is not None and (layer.engine or layer.joins or layer.name in joined):
+            found.append(layer.bias.tensor)
+        if layer.following is not None:
+            found += [layer.following.gain, layer.following.bias]
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def input_weights(

@@ -20,10 +20,10 @@ def read_elements(reader: ByteReader, tensor: Tensor, first: int, buffer: memory
     Raises:
         ChangedError: The file is shorter than it was, or is not the same file any more.
     """
-    run = _run_elements(tensor)
-    if run == tensor.size:
+    if lies_together(tensor):
         reader.readinto(tensor.file, tensor.offset + first, buffer)
         return
+    run = _run_elements(tensor)
     itemsize = tensor.dtype.itemsize
     begin, end = first // itemsize, (first + len(buffer)) // itemsize
     runs = np.arange(begin // run, -(-end // run))
@@ -41,6 +41,11 @@ def read_elements(reader: ByteReader, tensor: Tensor, first: int, buffer: memory
             target = gathered[index * run : (index + 1) * run].reshape(-1)
             reader.readinto(tensor.file, tensor.offset + int(place) * itemsize, target.data)
     np.frombuffer(buffer, np.uint8)[:] = gathered[skip : skip + keep].reshape(-1)
+
+
+def lies_together(tensor: Tensor) -> bool:
+    """Says whether the tensor's elements follow each other without a gap, in memory order."""
+    return _run_elements(tensor) == tensor.size
 
 
 def _run_elements(tensor: Tensor) -> int:

@@ -21,7 +21,7 @@ from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
 from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
-from thermoscan.tally.stream import READ_BYTES, Order, batched, in_order
+from thermoscan.tally.stream import READ_BYTES, Block, Order, batched, expecting, in_order
 from thermoscan.tally.witness import new_witness
 
 Rows = npt.NDArray[np.int64]
@@ -110,14 +110,17 @@ def _count(
     draw, tensor = job.draw, orders[job.draw.order].tensor
     itemsize = tensor.dtype.itemsize
     sums, witness = Accumulator(draw.piece, tensor.dtype), new_witness(tensor.dtype)
+    begin = draw.piece.start * itemsize
     for start, stop in job.ranges:
-        for first in range(start * itemsize, stop * itemsize, READ_BYTES):
-            chunk = buffer[: min(READ_BYTES, stop * itemsize - first)]
-            read_elements(reader, tensor, draw.piece.start * itemsize + first, chunk)
-            bits = bits_of(chunk, tensor.dtype)
-            visit(sums, bits, first // itemsize)
-            if itemsize >= 4:
-                witness = witness.see(bits)
+        block = Block(draw.order, begin + start * itemsize, begin + stop * itemsize)
+        with expecting(reader, [(tensor, block)]):
+            for first in range(block.first, block.last, READ_BYTES):
+                chunk = buffer[: min(READ_BYTES, block.last - first)]
+                read_elements(reader, tensor, first, chunk)
+                bits = bits_of(chunk, tensor.dtype)
+                visit(sums, bits, (first - begin) // itemsize)
+                if itemsize >= 4:
+                    witness = witness.see(bits)
     return part_of(sums, witness)
 
 

@@ -28,6 +28,7 @@ from thermoscan.tally.stream import (
     Order,
     Reading,
     batched,
+    expecting,
     in_order,
 )
 
@@ -131,7 +132,11 @@ def read_twins(
     def run(job: list[_Blocks]) -> list[_Result]:
         if not hasattr(local, "buffers"):
             local.buffers = [memoryview(bytearray(READ_BYTES)) for _ in range(2)]
-        return [_count(each, twins[each.twin], readers, visit, local.buffers) for each in job]
+        sides = [(twins[each.twin], each) for each in job]
+        of_model = [(t.model.tensor, b.model) for t, b in sides if t.model and b.model]
+        of_base = [(t.base.tensor, b.base) for t, b in sides if t.base and b.base]
+        with expecting(readers.model, of_model), expecting(readers.base, of_base):
+            return [_count(blocks, twin, readers, visit, local.buffers) for twin, blocks in sides]
 
     jobs = batched(_blocks(twins), lambda blocks: blocks.nbytes)
     for result in in_order(jobs, run, workers):

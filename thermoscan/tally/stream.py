@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,13 +22,15 @@ from thermoscan.checkpoint import ByteReader, Tensor
 from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
 from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.geometry import Piece
-from thermoscan.tally.layout import read_elements
+from thermoscan.tally.layout import lies_together, read_elements
 from thermoscan.tally.record import Tally
 from thermoscan.tally.witness import new_witness
 
 JOB_BYTES = 32 << 20
 READ_BYTES = 2 << 20
 _JOB_TENSORS = 64
+_GAP_BYTES = 1 << 16
+"""Neighbours this near are read in one go: padding, or a vector that was read ahead."""
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -101,7 +104,8 @@ def read(
         if not hasattr(local, "buffer"):
             local.buffer = np.empty(READ_BYTES, np.uint8)
         buffer = memoryview(local.buffer)
-        return [_count(block, orders[block.order], reader, visit, buffer) for block in job]
+        with expecting(reader, [(orders[block.order].tensor, block) for block in job]):
+            return [_count(block, orders[block.order], reader, visit, buffer) for block in job]
 
     for result in in_order(_jobs(orders), run, workers):
         reading = assembly.take(result)
@@ -125,6 +129,28 @@ def in_order(
                 yield from pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def expecting(reader: ByteReader, blocks: Iterable[tuple[Tensor, Block]]) -> Iterator[None]:
+    """Announces to the reader what this thread is about to read, neighbours as one range."""
+    ranges: list[tuple[str, int, int]] = []
+    for tensor, block in blocks:
+        if not lies_together(tensor):
+            continue
+        first, last = tensor.offset + block.first, tensor.offset + block.last
+        if ranges and ranges[-1][0] == tensor.file and near(ranges[-1][2], first):
+            first = ranges.pop()[1]
+        ranges.append((tensor.file, first, last))
+    with ExitStack() as stack:
+        for file, first, last in ranges:
+            stack.enter_context(reader.expect(file, first, last - first))
+        yield
+
+
+def near(end: int, start: int) -> bool:
+    """Says whether bytes from `start` on are so close behind `end` that both are read in one go."""
+    return 0 <= start - end <= _GAP_BYTES
 
 
 class Assembly:

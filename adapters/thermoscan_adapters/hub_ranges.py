@@ -1,0 +1,234 @@
+"""Byte ranges of a file behind a link: asked for until they are whole, or refused by name.
+
+Takes how to resolve the link of a file whose length is known; gives streams that read forward. An
+answer must be exactly the range that was asked for, without an encoding. What is worth another
+attempt (no answer in time, a connection that was cut, a body that ends too early, a busy server, an
+expired link) is asked for again from the byte where it broke, so that every byte is delivered once.
+
+    hub-range      an answer that is not the range, or a server that knows no ranges
+    hub-link       the link is refused even when it is new
+    others         see `thermoscan_adapters.hub_errors`
+
+The bytes come through urllib3, which reads them into place with a fifth of the work that
+huggingface_hub's client makes of them; all other requests go through that client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from thermoscan.errors import HubError
+from thermoscan_adapters.hub_errors import error_of_status, hub_errors
+from thermoscan_adapters.hub_patience import RETRIED, Patience
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
+# What a content network answers where a signed link is too old.
+_EXPIRED = frozenset({400, 401, 403, 404, 410})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_KEPT_CONNECTIONS = 32
+_STRIDE = 4 << 20
+"""Bytes that earn another attempt: a long range may break more often than a short one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a file's bytes are now, and the headers to send there (and to no other host)."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class LinkedFile:
+    """A file behind a link that may expire. Safe to share between threads."""
+
+    def __init__(
+        self, name: str, size: int, resolve: Callable[[], Link], patience: Patience
+    ) -> None:
+        """Takes its name for errors, its length in bytes, and how to get a link to it."""
+        self.name = name
+        self.size = size
+        self.patience = patience
+        self._resolve = resolve
+        self._lock = Lock()
+        self._link: Link | None = None
+
+    def link(self, stale: Link | None = None) -> Link:
+        """Returns the link; a new one in place of `stale`, got by one thread for all."""
+        with self._lock:
+            if self._link is None or self._link is stale:
+                self._link = self._resolve()
+            return self._link
+
+
+class RangeStream:
+    """Bytes `start` to `stop` of a file, read forward by one thread; asked for when first read."""
+
+    def __init__(self, file: LinkedFile, start: int, stop: int) -> None:
+        self.position = start
+        self.stop = stop
+        self._file = file
+        self._start = start
+        self._failures = 0
+        self._refused: Link | None = None
+        self._response: BaseHTTPResponse | None = None
+
+    def readinto(self, buffer: memoryview) -> None:
+        """Fills `buffer` with the next bytes.
+
+        Raises:
+            SourceError: See the module's list.
+        """
+        done = 0
+        with hub_errors(self._file.name):
+            while done < len(buffer):
+                done += self._receive(buffer[done:])
+
+    def skip_to(self, position: int) -> None:
+        """Steps over the bytes before `position`."""
+        self.readinto(memoryview(bytearray(position - self.position)))
+
+    def close(self) -> None:
+        """Gives the connection back, or closes it where bytes are left."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+    def _receive(self, buffer: memoryview) -> int:
+        """Reads what comes next into `buffer`; returns how much, 0 where another try is due."""
+        from urllib3 import exceptions  # noqa: PLC0415 - only what reads a hub needs it
+
+        if self.position + len(buffer) > self.stop:
+            raise ValueError("the range ends before the buffer")
+        try:
+            if self._response is None:
+                self._response = self._ask()
+            if self._response is None:
+                return 0
+            count = self._response.readinto(buffer)
+            if not count:
+                raise exceptions.ProtocolError("the body is shorter than the range")
+        except (
+            exceptions.TimeoutError,
+            exceptions.ProtocolError,
+            exceptions.NewConnectionError,
+        ) as error:
+            self._failed(error, {})
+            return 0
+        self.position += count
+        if self.position == self.stop:
+            self.close()
+        return count
+
+    def _ask(self) -> BaseHTTPResponse | None:
+        """Asks for what is left of the range; None where it is to be asked for again."""
+        link = self._file.link(self._refused)
+        asked = {"Range": f"bytes={self.position}-{self.stop - 1}", "Accept-Encoding": "identity"}
+        response = _get(link, asked, self._file.patience.timeout_seconds)
+        if response is None:
+            raise _not_the_range(self._file.name, "it leads on and on")
+        if response.status in (200, 206):
+            self._check(response)
+            self._refused = None
+            return response
+        response.close()
+        if response.status in RETRIED:
+            self._failed(error_of_status(response.status, self._file.name), response.headers)
+        elif response.status not in _EXPIRED:
+            raise _not_the_range(self._file.name, f"status {response.status}")
+        elif self._refused is not None:
+            reason = f"the server that keeps it refuses the hub's link ({response.status})"
+            raise HubError("hub-link", f"{reason}; try again later", file=self._file.name)
+        else:
+            self._refused = link
+        return None
+
+    def _check(self, response: BaseHTTPResponse) -> None:
+        """Makes sure that an answer is the range that was asked for."""
+        headers, length = response.headers, self.stop - self.position
+        found = _RANGE.fullmatch(headers.get("Content-Range", ""))
+        expected = (str(self.position), str(self.stop - 1))
+        if headers.get("Content-Encoding", "identity") != "identity":
+            wrong = "it is encoded"
+        elif headers.get("Content-Length", str(length)) != str(length):
+            wrong = "it has another length"
+        elif response.status == 200 and length < self._file.size:
+            wrong = "the server knows no ranges"
+        elif response.status == 206 and (
+            found is None
+            or found.group(1, 2) != expected
+            or found[3] not in ("*", str(self._file.size))
+        ):
+            wrong = "it says that it is another one"
+        else:
+            return
+        response.close()
+        raise _not_the_range(self._file.name, wrong)
+
+    def _failed(self, error: BaseException, headers: Mapping[str, str]) -> None:
+        """Lets go of the connection and waits; raises `error` where enough was tried."""
+        self.close()
+        self._failures += 1
+        earned = (self.position - self._start) // _STRIDE
+        self._file.patience.pause(max(self._failures - earned, 1), error, headers)
+
+
+def _get(link: Link, asked: Mapping[str, str], timeout: float) -> BaseHTTPResponse | None:
+    """Sends a request to a link and follows it on; None where that has no end.
+
+    The link's own headers go to its host only.
+    """
+    url, headers = link.url, {**link.headers, **asked}
+    for _ in range(_MOST_REDIRECTS):
+        response = _connections(_proxy_of(url)).request(
+            "GET",
+            url,
+            headers=headers,
+            timeout=timeout,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        if response.status not in _REDIRECTS:
+            return response
+        response.close()
+        onward = urljoin(url, response.headers.get("Location", ""))
+        if urlsplit(onward)[:2] != urlsplit(link.url)[:2]:
+            headers = dict(asked)
+        url = onward
+    return None
+
+
+def _proxy_of(url: str) -> str | None:
+    """Returns the proxy that the environment gives for a URL."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+@cache
+def _connections(proxy: str | None) -> PoolManager:
+    import urllib3  # noqa: PLC0415 - only what reads a hub needs it
+
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=_KEPT_CONNECTIONS)
+    login = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
+    return urllib3.ProxyManager(proxy, maxsize=_KEPT_CONNECTIONS, proxy_headers=headers)
+
+
+def _not_the_range(name: str, why: str) -> HubError:
+    reason = f"the answer is not the range that was asked for ({why}); --download reads whole files"
+    return HubError("hub-range", reason, file=name)

@@ -1,0 +1,39 @@
+"""Serves folders of models on loopback: ``python -m support.loopback_hub FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from .hub import LoopbackHub
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="support.loopback_hub", description=__doc__)
+    parser.add_argument("folder", type=Path, help="holds folders ORG/NAME, or is org/model itself")
+    parser.add_argument("--port", type=int, default=0, help="of the hub; by default a free one")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="of each request")
+    arguments = parser.parse_args()
+    with LoopbackHub(port=arguments.port) as hub, contextlib.suppress(KeyboardInterrupt):
+        for repo_id, folder in models(arguments.folder):
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            hub.add(repo_id, {path.relative_to(folder).as_posix(): path for path in paths})
+            print(repo_id)
+        hub.latency_seconds = arguments.latency_ms / 1000
+        print(f"HF_ENDPOINT={hub.endpoint}", flush=True)
+        hub.wait()
+
+
+def models(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields each folder ORG/NAME in `folder`; where there is none, the folder as org/model."""
+    found = sorted(path for path in folder.glob("*/*") if path.is_dir())
+    for path in found:
+        yield path.relative_to(folder).as_posix(), path
+    if not found:
+        yield "org/model", folder
+
+
+if __name__ == "__main__":
+    main()
