@@ -59,15 +59,11 @@ def estimated(
     stage = None
     if found[0] is not None and "heat" in values:
         stage = Stage(found[0].type, float(values["heat"][0]), float(values["work"][0]))
-    unread = math.sqrt(1 - sampled.share)
-    resolution = unread * tally.entropy.resolution if tally.entropy else 0.0
-    # What is left of a correction to first order is taken for half of it.
-    uncorrected = abs(sampled.tally.bits - float(raw["bits_per_parameter"][0])) / 2
-    systematic = {"entropy": resolution, "order": resolution, "bits_per_parameter": uncorrected}
+    systematic = _systematic(sampled, tally)
     intervals = _intervals(values, systematic, _blocks(sampled))
     if transition is not None and transition.temperature is not None:
         moved = changes(layer, values)
-        between = moved and jackknife.ratio_interval(*moved, resolution)
+        between = moved and jackknife.ratio_interval(*moved, systematic["entropy"])
         intervals |= {"transition_temperature": between} if between else {}
     return LayerMeasurement(
         layer=layer,
@@ -79,14 +75,31 @@ def estimated(
         transition=transition,
         stage=stage,
         stage_reason=reason or (None if stage else stages.NOT_FINITE),
-        sample=LayerSample(values, resolution, _blocks(sampled), intervals),
+        sample=LayerSample(values, systematic, _blocks(sampled), intervals),
     )
 
 
 def bounded(name: str, interval: Interval) -> Interval:
-    """Returns the part of an interval that is possible for a figure of this name."""
+    """Returns what an interval of a figure of this name should be.
+
+    It holds nothing that is impossible. An order is a mean of squares, and falls short more often
+    and by more than it overshoots: its upper end is that of its logarithm.
+    """
+    low, high = interval
+    if name == "order":
+        high = skewed(low, high)
     least = _LEAST.get(name, -math.inf)
-    return max(interval[0], least), max(interval[1], least)
+    return max(low, least), max(high, least)
+
+
+def skewed(low: float, high: float) -> float:
+    """Returns the upper end that an interval has on the scale of ``ln(J + h)``, h its half width.
+
+    >>> round(skewed(1.0, 3.0), 3), round(skewed(-1.0, 1.0), 3)
+    (3.187, 1.718)
+    """
+    half = (high - low) / 2
+    return high * math.exp(half / high) - half if high > 0 else high
 
 
 def changes(layer: Layer, values: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray] | None:
@@ -109,6 +122,20 @@ def sparsity_bound(weights: Sequence[float], blocks: Sequence[float]) -> float:
     """
     missed = -math.log((1 - jackknife.CONFIDENCE) / 2)
     return min(missed * max(w / n for w, n in zip(weights, blocks, strict=True)), 1.0)
+
+
+def _systematic(sampled: Sampled, tally: Tally) -> dict[str, float]:
+    """Errors that leaving groups out does not show, for a layer that was read in part.
+
+    Of Miller and Madow's correction of the entropy a tenth is in doubt, as repeated draws show; of
+    the correction of bits a half.
+    """
+    unread = math.sqrt(1 - sampled.share)
+    entropy = 0.0
+    if tally.entropy is not None:
+        entropy = unread * math.hypot(tally.entropy.resolution, 0.1 * tally.entropy.correction)
+    bits = unread * abs(sampled.tally.bits - tally.bits) / 2
+    return {"entropy": entropy, "order": entropy, "bits_per_parameter": bits}
 
 
 def _blocks(sampled: Sampled) -> float:

@@ -37,13 +37,13 @@ class LayerSample:
         values: Figures by the card's names with their replicates, drawn in (see
             `thermoscan.theory.jackknife`), from which errors of sums over layers follow.
             `parameters` are degrees of freedom, and `order` may be below 0 by its error.
-        resolution: Error of the entropy that replicates share, nats.
+        systematic: Errors that replicates share, by the same names.
         blocks: That were read, as if drawn again and again.
         intervals: Of 95 %, by the names of the card's layers and engines.
     """
 
     values: Mapping[str, FloatArray]
-    resolution: float
+    systematic: Mapping[str, float]
     blocks: float
     intervals: Mapping[str, Interval]
 

@@ -25,8 +25,8 @@ Figures = Mapping[str, FloatArray]
 def estimates(layers: Sequence[LayerMeasurement]) -> dict[str, FloatArray]:
     """Returns the sums of layers by the names of the card's summary; only those that there are.
 
-    `energy_change` and `entropy_change` are those since initialisation. `order_resolution` and
-    `change_resolution` are what the errors of layers' entropies by width of cells come to.
+    `energy_change` and `entropy_change` are those since initialisation. Names that begin with
+    `systematic` are of the errors that replicates share.
     """
     every = [_figures(each) for each in layers]
     summing = [
@@ -44,8 +44,9 @@ def estimates(layers: Sequence[LayerMeasurement]) -> dict[str, FloatArray]:
         "work_efficiency": _mean(every, "efficiency", "heat"),
         "energy_change": _mean(moved, "energy_change"),
         "entropy_change": _mean(moved, "entropy_change"),
-        "order_resolution": _mean([each for each in every if "order" in each], "resolution"),
-        "change_resolution": _mean(moved, "resolution"),
+        "systematic order": _mean([each for each in every if "order" in each], "systematic order"),
+        "systematic entropy": _mean(moved, "systematic entropy"),
+        "systematic bits_per_parameter": _mean(every, "systematic bits_per_parameter", "count"),
     }
     return {name: each for name, each in found.items() if each is not None}
 
@@ -60,9 +61,9 @@ def intervals_of(
         figures: Of `estimates`.
         summary: Of the same layers.
     """
-    systematic = {"order": float(figures["order_resolution"][0])} if "order" in figures else {}
+    nothing = np.zeros(1)
     found = {
-        name: bounded(name, jackknife.interval(each, systematic.get(name, 0.0)))
+        name: bounded(name, jackknife.interval(each, figures.get(f"systematic {name}", nothing)[0]))
         for name, each in figures.items()
         if getattr(summary, name, None) is not None
     }
@@ -79,7 +80,7 @@ def intervals_of(
         ratio = jackknife.ratio_interval(
             figures["energy_change"],
             figures["entropy_change"],
-            float(figures["change_resolution"][0]),
+            float(figures["systematic entropy"][0]),
         )
         found |= {"transition_temperature": ratio} if ratio else {}
     if summary.carnot_bound is not None:
@@ -91,13 +92,14 @@ def _figures(each: LayerMeasurement) -> dict[str, FloatArray]:
     """The figures of a layer with their replicates, which are all the same where it is exact."""
     state, tally = each.state, each.tally
     if each.sample is not None:
-        figures = {**each.sample.values, "resolution": _same(each.sample.resolution)}
+        systematic = each.sample.systematic
+        figures = dict(each.sample.values)
         moved = changes(each.layer, figures)
         if moved is not None and each.transition is not None:
             figures["energy_change"], figures["entropy_change"] = moved
     else:
+        systematic = {}
         exact = {
-            "resolution": 0.0,
             "sparsity": tally.zeros / tally.count,
             "bits_per_parameter": tally.bits,
             "parameters": state.parameters if state else None,
@@ -111,7 +113,11 @@ def _figures(each: LayerMeasurement) -> dict[str, FloatArray]:
             exact["energy_change"] = each.transition.energy_change
             exact["entropy_change"] = each.transition.entropy_change
         figures = {name: _same(value) for name, value in exact.items() if value is not None}
-    return {**figures, "count": _same(tally.count)}
+    shared = {
+        f"systematic {name}": _same(systematic.get(name, 0.0))
+        for name in ("entropy", "order", "bits_per_parameter")
+    }
+    return {**figures, **shared, "count": _same(tally.count)}
 
 
 def _same(value: float) -> FloatArray:

@@ -279,7 +279,7 @@ def _merge_patterns(
     dense: CountArray = np.zeros(CELLS, np.result_type(first[1], second[1]))
     for patterns, counts in (first, second):
         dense[patterns] += counts
-    patterns = np.flatnonzero(dense)
+    patterns = np.flatnonzero(dense > 0)  # of booleans it is five times as fast
     return patterns, dense[patterns]
 
 

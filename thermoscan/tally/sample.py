@@ -129,7 +129,8 @@ class _Candidate:
         """The least bytes that say something of it; of its units too, where `in_rows`."""
         row = self.row * self.itemsize
         short = in_rows and self.rows >= _FEWEST_ROWS and row <= _LONGEST_ROW
-        return min(GROUPS * max(_LEAST_BYTES, row if short else 0), self.nbytes)
+        least = (GROUPS + len(self.unusual)) * row if short else 0
+        return min(max(GROUPS * _LEAST_BYTES, least), self.nbytes)
 
     def draw(self, nbytes: int, seed: int) -> Draw:
         """Returns a draw of at most so many bytes."""
@@ -139,7 +140,7 @@ class _Candidate:
         key = f"{self.name}\0{self.index}".encode("utf-8", "surrogatepass")
         rng = np.random.default_rng([seed, xxhash.xxh3_64_intdigest(key)])
         wanted = nbytes // (row * self.itemsize)
-        certain = self.unusual[: (wanted - GROUPS) // 2] if row == self.row else ()
+        certain = self.unusual[: wanted - GROUPS] if row == self.row else ()
         left = np.delete(np.arange(self.piece.size // row), certain)
         wanted -= len(certain)
         usual = max(_LEAST_ROWS, BLOCK_BYTES // (row * self.itemsize))
@@ -170,8 +171,8 @@ def plan(
         budget: Given the bytes of all tensors that have something to count, returns how many of
             them may be read.
         seed: Of every random choice; with the tensor's name, so that order does not matter.
-        unusual: By layer, units that must not be missed, the most unusual first: as many of them
-            are read for certain as leave half of the layer's share to chance.
+        unusual: By layer, units that must not be missed, the most unusual first: they are read
+            for certain, but for those that would leave too little of the layer's share to chance.
 
     Returns:
         The plan; None where the budget is enough to read everything.

@@ -133,10 +133,9 @@ def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampl
     read = [sum(counts), *(sum(counts) - count for count in counts)]
     seen = tallies(piece, dtype, reduce(Part.merge, parts))
     if draw.certain:
-        known = elements_of(draw.certain)
+        rest = piece.size - elements_of(draw.certain)
         merged = [
-            _weighed(certain, known, part, count, piece.size)
-            for part, count in zip(merged, read, strict=True)
+            _weighed(certain, part, count, rest) for part, count in zip(merged, read, strict=True)
         ]
     by_layer = [tallies(piece, dtype, part) for part in merged]
     whole_units = draw.row is not None and piece.outer == 1
@@ -155,21 +154,18 @@ def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampl
     }
 
 
-def _weighed(certain: Part, known: int, others: Part, count: int, size: int) -> Part:
+def _weighed(certain: Part, others: Part, count: int, rest: int) -> Part:
     """Puts together what was certain to be read and a random part of the others.
 
-    Elements are weighed so that each part has its share of the piece, and that weights add up to
-    the elements that were read, on which errors and cells depend.
+    The others count as they are, for errors and cells depend on how many they are.
 
     Args:
-        certain: Of `known` elements, each of which stands for itself.
-        known: How many they are.
-        others: Of `count` elements, which stand for the rest of the piece.
+        certain: Its elements stand for themselves alone.
+        others: Of `count` elements.
         count: How many they are.
-        size: Of the piece.
+        rest: How many they stand for.
     """
-    read = (known + count) / size
-    return certain.weighed(read).merge(others.weighed(read * (size - known) / count))
+    return others.merge(certain.weighed(count / rest))
 
 
 def _without(parts: Sequence[Part]) -> Iterator[Part]:

@@ -41,11 +41,13 @@ class Entropy:
         error: Its standard error.
         resolution: The part of `error` that the width of the cells leaves; other elements drawn in
             the same way share it.
+        correction: Miller and Madow's, which is a part of `value`.
     """
 
     value: float
     error: float
     resolution: float = 0.0
+    correction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,11 @@ def differential_entropy(histogram: Histogram) -> Entropy | None:
     bits = _bits_per_octave(codes)
     fine = cells_of(codes, bits)
     value, sampling = estimate(widths(fine, histogram), fine.counts)
+    correction = _correction(fine.counts)
     coarse = cells_of(codes, np.maximum(bits - 1, 0))
     coarser, _ = estimate(widths(coarse, histogram), coarse.counts)
     resolution = abs(coarser - value) / 3
-    return Entropy(value, math.hypot(sampling, resolution), resolution)
+    return Entropy(value, math.hypot(sampling, resolution), resolution, correction)
 
 
 def _bits_per_octave(codes: Codes) -> IntArray:
@@ -171,4 +174,10 @@ def estimate(widths: FloatArray, counts: CountArray) -> tuple[float, float]:
     surprise = -np.log(p / widths)
     mean = float((p * surprise).sum())
     variance = max(float((p * surprise**2).sum()) - mean**2, 0.0)
-    return mean + (len(counts) - 1) / (2 * float(n)), math.sqrt(variance / float(n))
+    return mean + _correction(counts), math.sqrt(variance / float(n))
+
+
+def _correction(counts: CountArray) -> float:
+    """Miller and Madow's; a cell that holds only elements of small weight is occupied as little."""
+    occupied = float(np.minimum(counts, 1).sum())
+    return (occupied - 1) / (2 * float(counts.sum()))
