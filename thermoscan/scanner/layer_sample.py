@@ -95,11 +95,14 @@ def bounded(name: str, interval: Interval) -> Interval:
 def skewed(low: float, high: float) -> float:
     """Returns the upper end that an interval has on the scale of ``ln(J + h)``, h its half width.
 
-    >>> round(skewed(1.0, 3.0), 3), round(skewed(-1.0, 1.0), 3)
-    (3.187, 1.718)
+    An estimate below 0 is taken for 0, which is the least that it can mean.
+
+    >>> round(skewed(1.0, 3.0), 3), round(skewed(-1.0, 1.0), 3), round(skewed(-2.0, 0.0), 3)
+    (3.187, 1.718, 1.718)
     """
     half = (high - low) / 2
-    return high * math.exp(half / high) - half if high > 0 else high
+    shifted = max(high - half, 0.0) + half
+    return shifted * math.exp(half / shifted) - half if half > 0 else high
 
 
 def changes(layer: Layer, values: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray] | None:

@@ -38,7 +38,7 @@ def error(values: FloatArray) -> float:
     >>> draws = np.arange(20.0)
     >>> means = (draws.sum() - draws) / 19
     >>> one, other = error(np.append(draws.mean(), means)), draws.std(ddof=1) / 20**0.5
-    >>> abs(one - other) < 1e-12
+    >>> bool(abs(one - other) < 1e-12)
     True
     """
     return math.sqrt(covariance(values, values))
