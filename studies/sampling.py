@@ -63,7 +63,7 @@ def run(small: bool) -> Study:
         "CREPE full": ["10%"] if small else ["5%", "10%", "20%", "40%"],
         "ProteinMPNN": [] if small else ["30%", "40%"],
     }
-    seeds = 2 if small else 40
+    seeds = 2 if small else 20
     layers: list[Trial] = []
     models: list[Trial] = []
     for name, asked in sizes.items():

@@ -178,12 +178,14 @@ def _stage(layer: Layer, sampled: Sampled, left_out: int | None, vectors: Vector
         return _stage_of(layer, units, vectors, None)
     some = np.concatenate([rows for k, rows in enumerate(sampled.units) if k != left_out])
     drawn = _stage_of(layer, units, vectors, some)
-    known = _stage_of(layer, units, vectors, sampled.certain)
-    if drawn is None or known is None:
+    if drawn is None:
         return None
     scale = (units.energy.size - sampled.certain.size) / some.size
-    heat, work = known.heat + scale * drawn.heat, known.work + scale * drawn.work
-    return Stage(drawn.type, heat, work)
+    drawn = Stage(drawn.type, scale * drawn.heat, scale * drawn.work)
+    if not sampled.certain.size:
+        return drawn
+    known = _stage_of(layer, units, vectors, sampled.certain)
+    return known and Stage(drawn.type, known.heat + drawn.heat, known.work + drawn.work)
 
 
 def _stage_of(layer: Layer, units: Units, vectors: Vectors, some: IntArray | None) -> Stage | None:

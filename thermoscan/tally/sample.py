@@ -141,16 +141,16 @@ class _Candidate:
         rng = np.random.default_rng([seed, xxhash.xxh3_64_intdigest(key)])
         wanted = nbytes // (row * self.itemsize)
         certain = self.unusual[: wanted - GROUPS] if row == self.row else ()
-        left = np.delete(np.arange(self.piece.size // row), certain)
-        wanted -= len(certain)
+        known = np.array(sorted(certain), dtype=np.int64)
+        wanted -= known.size
         usual = max(_LEAST_ROWS, BLOCK_BYTES // (row * self.itemsize))
         rounds = min(max(wanted // (GROUPS * usual), 1), _MOST_ROUNDS)
-        groups = _groups(len(left), wanted, rounds, rng)
+        groups = _groups(self.piece.size // row - known.size, wanted, rounds, rng)
         return Draw(
             order=self.order,
             piece=self.piece,
-            groups=tuple(_ranges(left[group], row) for group in groups),
-            certain=_ranges(np.array(sorted(certain), dtype=np.int64), row),
+            groups=tuple(_ranges(_passing(known, group), row) for group in groups),
+            certain=_ranges(known, row),
             blocks=rounds * GROUPS,
             row=row if row == self.row else None,
         )
@@ -256,6 +256,15 @@ def _groups(rows: int, wanted: int, rounds: int, rng: np.random.Generator) -> li
             block = start + (first + np.arange(size)) % (stop - start)
             groups[group].append(np.sort(block))
     return [np.concatenate(blocks) for blocks in groups]
+
+
+def _passing(known: IntArray, places: IntArray) -> IntArray:
+    """Returns the rows at these places among all rows but the known ones.
+
+    >>> _passing(np.array([0, 3]), np.array([0, 1, 2, 3]))
+    array([1, 2, 4, 5])
+    """
+    return places + np.searchsorted(known - np.arange(known.size), places, side="right")
 
 
 def _ranges(rows: IntArray, row: int) -> tuple[Range, ...]:
