@@ -7,7 +7,7 @@ drawn as those of a layer that was read whole are: from all groups, and from all
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -60,7 +60,9 @@ def estimated(
     if found[0] is not None and "heat" in values:
         stage = Stage(found[0].type, float(values["heat"][0]), float(values["work"][0]))
     systematic = _systematic(sampled, tally)
-    intervals = _intervals(values, systematic, _blocks(sampled))
+    intervals = _intervals(values, systematic)
+    unseen = sparsity_bound([(1.0, _blocks(sampled))]) if sampled.even else 0.0
+    intervals["sparsity"] = widened(intervals["sparsity"], unseen)
     if transition is not None and transition.temperature is not None:
         moved = changes(layer, values)
         between = moved and jackknife.ratio_interval(*moved, systematic["entropy"])
@@ -75,8 +77,15 @@ def estimated(
         transition=transition,
         stage=stage,
         stage_reason=reason or (None if stage else stages.NOT_FINITE),
-        sample=LayerSample(values, systematic, _blocks(sampled), intervals),
+        sample=LayerSample(
+            values, systematic, _blocks(sampled) if sampled.even else None, intervals
+        ),
     )
+
+
+def widened(shares: Interval, distance: float) -> Interval:
+    """Returns an interval of shares that reaches further at both ends."""
+    return max(shares[0] - distance, 0.0), min(shares[1] + distance, 1.0)
 
 
 def bounded(name: str, interval: Interval) -> Interval:
@@ -113,18 +122,17 @@ def changes(layer: Layer, values: Mapping[str, FloatArray]) -> tuple[FloatArray,
     return (values["temperature"] - start.variance) / 2, values["entropy"] - start.entropy
 
 
-def sparsity_bound(weights: Sequence[float], blocks: Sequence[float]) -> float:
-    """Returns how many zeros there may be where none was seen, as a share of the whole.
+def sparsity_bound(layers: Iterable[tuple[float, float]]) -> float:
+    """Returns by how much sparsity may be off where the blocks of some layers agree on it.
 
     Zeros may fill blocks: rows of a table do. If a share p of a layer's blocks were of zeros, n
     random ones would all miss them with the chance ``(1 - p)ⁿ < exp(-p n)``.
 
     Args:
-        weights: Of several layers, the share of the whole.
-        blocks: That were read of each.
+        layers: Of each, its share of the whole and the blocks that were read.
     """
     missed = -math.log((1 - jackknife.CONFIDENCE) / 2)
-    return min(missed * max(w / n for w, n in zip(weights, blocks, strict=True)), 1.0)
+    return missed * max((weight / blocks for weight, blocks in layers), default=0.0)
 
 
 def _systematic(sampled: Sampled, tally: Tally) -> dict[str, float]:
@@ -292,14 +300,12 @@ def _state(layer: Layer, sampled: Tally, raw: Mapping[str, FloatArray]) -> Layer
 
 
 def _intervals(
-    values: Mapping[str, FloatArray], systematic: Mapping[str, float], blocks: float
+    values: Mapping[str, FloatArray], systematic: Mapping[str, float]
 ) -> dict[str, Interval]:
     """Intervals by the card's names."""
     found = {}
     for name, each in values.items():
         found[name] = bounded(name, jackknife.interval(each, systematic.get(name, 0.0)))
-    if "sparsity" in found and not jackknife.error(values["sparsity"]):
-        found["sparsity"] = found["sparsity"][0], sparsity_bound([1.0], [blocks])
     if "entropy" in found:
         low, high = found["entropy"]
         found["entropic_temperature"] = entropic_temperature(low), entropic_temperature(high)

@@ -38,13 +38,13 @@ class LayerSample:
             `thermoscan.theory.jackknife`), from which errors of sums over layers follow.
             `parameters` are degrees of freedom, and `order` may be below 0 by its error.
         systematic: Errors that replicates share, by the same names.
-        blocks: That were read, as if drawn again and again.
+        blocks: That agree on sparsity, as if drawn again and again; None where they do not.
         intervals: Of 95 %, by the names of the card's layers and engines.
     """
 
     values: Mapping[str, FloatArray]
     systematic: Mapping[str, float]
-    blocks: float
+    blocks: float | None
     intervals: Mapping[str, Interval]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from thermoscan.anatomy.model import Role
 from thermoscan.card import Summary
-from thermoscan.scanner.layer_sample import bounded, changes, sparsity_bound
+from thermoscan.scanner.layer_sample import bounded, changes, sparsity_bound, widened
 from thermoscan.scanner.measurement import LayerMeasurement
 from thermoscan.theory import jackknife
 from thermoscan.theory.entropy import FloatArray
@@ -67,15 +67,14 @@ def intervals_of(
         for name, each in figures.items()
         if getattr(summary, name, None) is not None
     }
-    if "sparsity" in found and not jackknife.error(figures["sparsity"]):
-        read = [each for each in layers if each.sample]
+    if "sparsity" in found:
         count = sum(each.tally.count for each in layers)
-        low, _ = found["sparsity"]
-        more = sparsity_bound(
-            [each.tally.count / count for each in read],
-            [each.sample.blocks for each in read if each.sample],
-        )
-        found["sparsity"] = low, min(low + more, 1.0)
+        even = [
+            (each.tally.count / count, each.sample.blocks)
+            for each in layers
+            if each.sample and each.sample.blocks is not None
+        ]
+        found["sparsity"] = widened(found["sparsity"], sparsity_bound(even))
     if summary.transition_temperature is not None:
         ratio = jackknife.ratio_interval(
             figures["energy_change"],

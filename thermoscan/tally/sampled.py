@@ -40,6 +40,8 @@ class Sampled:
             part.
         certain: Units that were certain to be read.
         inputs: Whether it was read input by input: whole rows of all units' entries.
+        even: Whether no exact zero, or nothing else, was seen by chance: then no group shows that
+            others may have met another share of zeros.
     """
 
     tally: Tally
@@ -49,6 +51,7 @@ class Sampled:
     units: tuple[Rows, ...] | None
     certain: Rows
     inputs: bool
+    even: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampl
     counts = [elements_of(ranges) for ranges in draw.groups]
     read = [sum(counts), *(sum(counts) - count for count in counts)]
     seen = tallies(piece, dtype, reduce(Part.merge, parts))
+    by_chance = tallies(piece, dtype, merged[0])
     if draw.certain:
         rest = piece.size - elements_of(draw.certain)
         merged = [
@@ -149,6 +153,7 @@ def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampl
             units=units,
             certain=_rows(draw.certain, piece.post),
             inputs=draw.row is not None and piece.outer > 1,
+            even=by_chance[k].zeros in (0, by_chance[k].count),
         )
         for k, name in enumerate(piece.layers)
     }
