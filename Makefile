@@ -30,7 +30,14 @@ scan: .venv/checkpoints  ## Scans a real checkpoint (MODEL=path or hub id for yo
 scan-model:
 	$(BIN)/thermoscan scan '$(MODEL)'
 
-test: .venv/dev .venv/checkpoints  ## Runs every test
+# A proxy of the hub, in an environment of its own: what it understands of the tests' loopback hub,
+# that hub does as the real one.
+.venv-olah/0.5.4:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet 'olah==$(@F)'
+	@touch $@
+
+test: .venv/dev .venv/checkpoints .venv-olah/0.5.4  ## Runs every test
 	$(BIN)/python -m pytest
 
 lint: .venv/dev  ## Linters and types
@@ -61,4 +68,4 @@ schema: .venv/dev  ## Regenerates the JSON schema of the card
 	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-3.json
 
 clean:           ## Removes the environments
-	rm -rf .venv .venv-rivals
+	rm -rf .venv .venv-rivals .venv-olah

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
+
+# huggingface_hub reads these as it is imported. Telemetry asks the real hub for a list of names,
+# and Xet would upload by a protocol of its own: no test needs either.
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

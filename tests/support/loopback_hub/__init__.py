@@ -15,8 +15,8 @@
 Large files (`store.is_large`) are served by the content origin, a server on another port, at signed
 links that `hub.expire_links()` closes; a third server, `hub.elsewhere`, stands for a host that is
 none of the hub's. Files are bytes, or paths that go from disk to the socket by sendfile.
-``HF_HUB_DISABLE_XET=1`` must be in the environment before huggingface_hub is imported for a client
-that uploads large files to ask for LFS, which is refused: text files are plain commits.
+Text files are plain commits. New large files are refused, in the terms of LFS: with hf_xet about,
+``HF_HUB_DISABLE_XET=1`` must be in the environment before huggingface_hub is imported.
 
 By hand, ``PYTHONPATH=tests python -m support.loopback_hub FOLDER`` serves its folders ORG/NAME.
 
@@ -34,6 +34,7 @@ By hand, ``PYTHONPATH=tests python -m support.loopback_hub FOLDER`` serves its f
 from .faults import (
     Call,
     Cut,
+    Fault,
     Garbage,
     Gzip,
     Headers,
@@ -52,6 +53,7 @@ __all__ = [
     "Answer",
     "Call",
     "Cut",
+    "Fault",
     "Garbage",
     "Gzip",
     "Headers",

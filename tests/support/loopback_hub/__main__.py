@@ -27,12 +27,12 @@ def main() -> None:
 
 
 def models(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yields each folder ORG/NAME in `folder`; where there is none, the folder as org/model."""
-    found = sorted(path for path in folder.glob("*/*") if path.is_dir())
-    for path in found:
-        yield path.relative_to(folder).as_posix(), path
-    if not found:
+    """Yields each folder ORG/NAME in `folder`; one that holds files itself, as org/model."""
+    if any(path.is_file() for path in folder.iterdir()):
         yield "org/model", folder
+        return
+    for path in sorted(path for path in folder.glob("*/*") if path.is_dir()):
+        yield path.relative_to(folder).as_posix(), path
 
 
 if __name__ == "__main__":

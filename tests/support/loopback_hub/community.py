@@ -79,12 +79,12 @@ def _find(repository: Repository, number: str) -> Discussion:
 def _details(repository: Repository, discussion: Discussion) -> dict[str, object]:
     details = {**discussion.as_json(repository.id), "events": discussion.events_as_json()}
     if discussion.base is not None:
-        changes = {"base": f"refs/heads/{_TARGET}"}
-        if discussion.merge_commit:
-            changes["mergeCommitId"] = discussion.merge_commit
-        conflicts = _conflicts(repository, discussion)
+        changes = {"base": f"refs/heads/{_TARGET}", "mergeCommitId": discussion.merge_commit}
+        # What was merged is in main as it is: nothing is left to conflict.
+        merged = discussion.status == "merged"
+        conflicts = [] if merged else _conflicts(repository, discussion.base, discussion.branch)
         details |= {"changes": changes, "filesWithConflicts": conflicts}
-        details["diff"] = _diff(repository, discussion)
+        details["diff"] = _diff(repository, discussion.base, discussion.branch)
     return details
 
 
@@ -97,9 +97,7 @@ def _open(visit: Visit) -> Answer:
     )
     if base is not None:
         opened.status = "draft"
-    return as_json(
-        {"num": opened.number, "url": f"/{visit.repository.id}/discussions/{opened.number}"}
-    )
+    return as_json({"num": opened.number})
 
 
 def _comment(visit: Visit, discussion: Discussion) -> Answer:
@@ -123,7 +121,7 @@ def _merge(visit: Visit, discussion: Discussion) -> Answer:
     token = _check_owns(visit)
     if discussion.base is None or discussion.status != "open":
         raise refused(400, "This is no open pull request.")
-    if _conflicts(repository, discussion):
+    if _conflicts(repository, discussion.base, discussion.branch):
         raise refused(409, "This pull request has conflicts.")
     files = dict(repository.files(_TARGET))
     for name, file in _changes(repository, discussion.base, discussion.branch).items():
@@ -152,20 +150,16 @@ def _changes(repository: Repository, base: str, revision: str) -> dict[str, File
     return {n: new.get(n) for n in names if _blob(old.get(n)) != _blob(new.get(n))}
 
 
-def _conflicts(repository: Repository, discussion: Discussion) -> list[str]:
-    """Returns the files that an open pull request and main have changed each in its own way."""
-    if discussion.base is None or discussion.status == "merged":
-        return []
-    theirs = _changes(repository, discussion.base, _TARGET)
-    ours = _changes(repository, discussion.base, discussion.branch)
+def _conflicts(repository: Repository, base: str, branch: str) -> list[str]:
+    """Returns the files that the branch and main have changed since `base`, each in its own way."""
+    theirs, ours = _changes(repository, base, _TARGET), _changes(repository, base, branch)
     return [n for n, file in ours.items() if n in theirs and _blob(file) != _blob(theirs[n])]
 
 
-def _diff(repository: Repository, discussion: Discussion) -> str:
-    old = repository.files(discussion.base or "")
+def _diff(repository: Repository, base: str, branch: str) -> str:
     pieces: list[str] = []
-    for name, file in _changes(repository, discussion.base or "", discussion.branch).items():
-        before, after = _lines(old.get(name)), _lines(file)
+    for name, file in _changes(repository, base, branch).items():
+        before, after = _lines(repository.files(base).get(name)), _lines(file)
         pieces += difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm="")
     return "\n".join(pieces)
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from .messages import Answer, Request, refused
 from .store import File, Repository
-
-_LINK_SECONDS = 3600
 
 
 class Links:
@@ -27,27 +24,29 @@ class Links:
 
     def sign(self, path: str) -> str:
         """Returns the path with the query that opens it."""
-        expires = int(time.time()) + _LINK_SECONDS
-        return f"{path}?Expires={expires}&Signature={self._signature(path, str(expires))}"
+        return f"{path}?Signature={self._signature(path)}"
 
     def opens(self, request: Request) -> bool:
-        expires = request.parameter("Expires", "0")
-        signature = self._signature(request.path, expires)
-        in_time = expires.isdigit() and time.time() < int(expires)
-        return in_time and hmac.compare_digest(signature, request.parameter("Signature"))
+        return request.parameter("Signature") == self._signature(request.path)
 
     def expire(self) -> None:
         """Closes every link that was given out so far."""
         self._key = secrets.token_bytes()
 
-    def _signature(self, path: str, expires: str) -> str:
-        return hmac.digest(self._key, f"{path} {expires}".encode(), "sha256").hex()
+    def _signature(self, path: str) -> str:
+        return hmac.digest(self._key, path.encode(), "sha256").hex()
 
 
-def locate(
-    request: Request, repository: Repository, revision: str, path: str, content: str, links: Links
-) -> Answer:
-    """Answers ``/{id}/resolve/{revision}/{path}``: where the file is, and what it is."""
+def locate(repository: Repository, revision: str, path: str, content: str, links: Links) -> Answer:
+    """Answers ``/{id}/resolve/{revision}/{path}``: where the file is, and what it is.
+
+    Args:
+        repository: The repository.
+        revision: A branch or a commit.
+        path: The file's.
+        content: The URL of the content origin.
+        links: Signs the link to there.
+    """
     sha, file = find(repository, revision, path)
     headers = _describe(sha, file)
     if file.large:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event, Lock
 from types import TracebackType
 
 from . import reads, writes
@@ -36,6 +36,8 @@ class LoopbackHub:
         self.page_size = 1000
         self._tokens: dict[str, Token] = {}
         self._faults = Faults()
+        self._closing = Event()
+        self._lock = Lock()
         self._links = Links()
         self._content = Origin("content", self._behind_faults(self._answer_content))
         self._elsewhere = Origin(
@@ -57,6 +59,7 @@ class LoopbackHub:
 
     def close(self) -> None:
         """Stops the servers and closes every connection."""
+        self._closing.set()
         for origin in (self._hub, self._content, self._elsewhere):
             origin.close()
 
@@ -112,7 +115,7 @@ class LoopbackHub:
 
         def answer_behind_faults(request: Request) -> Answer:
             self.requests.append(request)
-            time.sleep(self.latency_seconds)
+            self._closing.wait(self.latency_seconds)
             return self._faults.meet(request, answer_or_refuse)
 
         return answer_behind_faults
@@ -121,17 +124,25 @@ class LoopbackHub:
         return serve_signed(request, self.repositories, self._links)
 
     def _answer(self, request: Request) -> Answer:
-        token = self._token(request)
+        answer = self._route(request, self._token(request))
+        if answer is None:
+            raise refused(404, "Sorry, we can't find the page you are looking for.")
+        return answer
+
+    def _route(self, request: Request, token: Token | None) -> Answer | None:
         match request.method, *request.parts:
             case [_, "api", "models", org, name, *rest]:
-                return self._answer_model(request, token, f"{org}/{name}", rest)
+                repository = self._visible(f"{org}/{name}", token)
+                visit = Visit(request, repository, token, self.endpoint, self.page_size)
+                with self._lock:  # a commit must find the branch where it was checked to be
+                    return reads.route(visit, rest) or writes.route(visit, rest)
             case ["GET" | "HEAD", "api", "resolve-cache", "models", org, name, sha, *path]:
                 repository = self._with_contents(f"{org}/{name}", token)
                 return serve(request, repository, sha, "/".join(path))
             case ["GET" | "HEAD", org, name, "resolve", revision, *path]:
                 repository = self._with_contents(f"{org}/{name}", token)
                 file, origin = "/".join(path), self._content.url
-                return locate(request, repository, revision, file, origin, self._links)
+                return locate(repository, revision, file, origin, self._links)
             case ["GET", "api", "whoami-v2"]:
                 return reads.whoami(token)
             case ["GET", "api", "agent-harnesses"]:
@@ -143,19 +154,10 @@ class LoopbackHub:
                 return writes.validate_yaml(request)
             case ["POST", "api", "repos", "create"]:
                 return writes.create_repository(request, token, self.repositories, self.endpoint)
-            case ["POST", _, name, "info", "lfs", "objects", "batch"] if name.endswith(".git"):
-                raise refused(422, "This hub takes no large files.")
-        raise refused(404, "Sorry, we can't find the page you are looking for.")
-
-    def _answer_model(
-        self, request: Request, token: Token | None, repo_id: str, rest: list[str]
-    ) -> Answer:
-        repository = self._visible(repo_id, token)
-        visit = Visit(request, repository, token, self.endpoint, self.page_size)
-        answer = reads.route(visit, rest) or writes.route(visit, rest)
-        if answer is None:
-            raise refused(404, "Sorry, we can't find the page you are looking for.")
-        return answer
+            case ["POST", org, name, "info", "lfs", "objects", "batch"]:
+                repository = self._visible(f"{org}/{name.removesuffix('.git')}", token)
+                return writes.large_files(request, repository)
+        return None
 
     def _token(self, request: Request) -> Token | None:
         if request.token is None:

@@ -125,8 +125,11 @@ def refused(
     status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None
 ) -> RefusedError:
     """Returns the refusal that states its reason as the hub does: in headers and in the body."""
-    extra = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    return RefusedError(as_json({"error": message}, status, extra | dict(headers or {})))
+    # The message may quote what was asked for: a header holds one line of ASCII.
+    extra = {"X-Error-Message": message.encode("unicode_escape").decode()}
+    if code:
+        extra["X-Error-Code"] = code
+    return RefusedError(as_json({"error": message}, status, {**extra, **(headers or {})}))
 
 
 def as_json(

@@ -14,10 +14,7 @@ from .messages import Answer, Answerer, Body, Request, split
 
 
 class Origin:
-    """A host and port, whose every request goes to `answer`.
-
-    The three origins differ in port, and the last in host too, as a client sees it.
-    """
+    """A port of 127.0.0.1, known to clients as `host`, whose every request goes to `answer`."""
 
     def __init__(self, name: str, answer: Answerer, *, host: str = "127.0.0.1", port: int = 0):
         self._server = _Server(("127.0.0.1", port), _Handler)

@@ -141,8 +141,8 @@ class Repository:
         return sha if sha in self.commits else None
 
     def files(self, revision: str) -> Mapping[str, File]:
-        sha = self.resolve(revision)
-        return self.commits[sha].files if sha else {}
+        """Returns the files of a branch or commit, which must be there."""
+        return self.commits[self.branches.get(revision, revision)].files
 
     def history(self, sha: str) -> Iterator[tuple[str, Commit]]:
         """Yields the commit and its ancestors, newest first."""

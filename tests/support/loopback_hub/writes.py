@@ -68,6 +68,16 @@ def create_repository(
     return as_json(address)
 
 
+def large_files(request: Request, repository: Repository) -> Answer:
+    """Answers the LFS batch: what is there need not be uploaded, and nothing else is taken."""
+    present = _large_files(repository)
+    objects = [{"oid": o["oid"], "size": o["size"]} for o in json.loads(request.body)["objects"]]
+    for wanted in objects:
+        if wanted["oid"] not in present:
+            wanted["error"] = {"code": 422, "message": "This hub takes no large files"}
+    return as_json({"transfer": "basic", "objects": objects})
+
+
 def _preupload(visit: Visit, revision: str) -> Answer:
     create_pr = visit.request.flag("create_pr")
     check_pushes(visit.repository, visit.token, revision, create_pr=create_pr)
@@ -147,8 +157,13 @@ def _delete(files: dict[str, File], path: str, *, folder: bool) -> None:
 
 def _large_file(repository: Repository, oid: str) -> File:
     """Returns the large file of this sha256, which the repository must have had before."""
-    for commit in repository.commits.values():
-        for file in commit.files.values():
-            if file.large and file.sha256 == oid:
-                return file
-    raise refused(400, f"The large file {oid} was not uploaded")
+    file = _large_files(repository).get(oid)
+    if file is None:
+        raise refused(400, f"The large file {oid} was not uploaded")
+    return file
+
+
+def _large_files(repository: Repository) -> dict[str, File]:
+    """Returns every large file that the repository ever held, by sha256."""
+    files = (file for commit in repository.commits.values() for file in commit.files.values())
+    return {file.sha256: file for file in files if file.large}
