@@ -60,6 +60,12 @@ _UPPER_BITS = (
     "measured, the others count in full unless they are all zero."
 )
 
+_SAMPLED = (
+    "Figures are estimated from random blocks, and intervals follow from how these differ: a few "
+    "entries of great energy that no block holds, and no vector beside the layer shows, are not "
+    "allowed for."
+)
+
 
 def card_of(
     measurement: Measurement,
@@ -113,6 +119,8 @@ def _assumptions(measurement: Measurement) -> Iterable[str]:
         yield _NORMALISED
     if any(each.tensor.dtype.itemsize >= 4 for each in measurement.layers):
         yield _UPPER_BITS
+    if measurement.sampling is not None:
+        yield _SAMPLED
 
 
 def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:
