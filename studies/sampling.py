@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,9 @@ QUANTITIES = {
 
 JUDGED = ("temperature", "reduced_temperature", "entropy", "order", "transition_temperature")
 """What the verdict is about."""
+
+_ASSUMED = {"CREPE full": ScanOptions(activation="relu")}
+"""What no configuration says of a checkpoint."""
 
 LEAST, MOST = 0.90, 0.99
 
@@ -70,10 +73,10 @@ def run(small: bool) -> Study:
         if not asked:
             continue
         with _checkpoint(name) as path:
-            full = thermoscan.scan(path)
+            full = thermoscan.scan(path, _ASSUMED.get(name))
             for size in asked:
                 for seed in range(seeds):
-                    card = thermoscan.scan(path, _options(size, seed))
+                    card = thermoscan.scan(path, _options(name, size, seed))
                     layers += _layer_trials(name, size, full, card)
                     models += _model_trials(name, size, full, card)
     return Study(
@@ -94,8 +97,9 @@ def run(small: bool) -> Study:
     )
 
 
-def _options(size: str, seed: int) -> ScanOptions:
-    return ScanOptions(sample=SampleSize.parse(size), seed=seed)
+def _options(name: str, size: str, seed: int) -> ScanOptions:
+    known = _ASSUMED.get(name, ScanOptions())
+    return replace(known, sample=SampleSize.parse(size), seed=seed)
 
 
 @contextmanager

@@ -41,7 +41,8 @@ _NUMBER = re.compile(r"(?<!\d)(0|[1-9]\d{0,7})(?!\d)", re.ASCII)
 class Column:
     """A column of numbers: where a layer has it, the symbol over it, and what the symbol means.
 
-    A path that begins with ``intervals`` is of half an interval's length.
+    A path that begins with ``intervals`` is of half an interval's length, to one digit: more is
+    noise, and a page of 100,000 layers has no room for it.
     """
 
     path: str
@@ -60,8 +61,8 @@ DATA = (
     Column("probe.temperature", "T data", "virial temperature on data"),
 )
 SAMPLE = (
-    Column("intervals.reduced_temperature", "± τ", "half the 95 % interval of τ"),
-    Column("intervals.order", "± J", "half the 95 % interval of J"),
+    Column("intervals.reduced_temperature", "± τ", "half the 95 % interval of τ, to one digit"),
+    Column("intervals.order", "± J", "half the 95 % interval of J, to one digit"),
 )
 BASE = (
     Column("refresh_temperature", "T*₂", "refresh temperature, from the base checkpoint"),
@@ -140,7 +141,9 @@ def number(layer: LayerRecord, path: str) -> tuple[float | None, str]:
     owner: Any = layer
     if path.startswith("intervals."):
         ends = layer.intervals.get(path.removeprefix("intervals."))
-        return (None, NO_INTERVAL) if ends is None else ((ends[1] - ends[0]) / 2, "")
+        return (
+            (None, NO_INTERVAL) if ends is None else (float(f"{(ends[1] - ends[0]) / 2:.0e}"), "")
+        )
     for name in path.split("."):
         value = getattr(owner, name)
         if value is None:

@@ -29,7 +29,8 @@ def values_of(card: Card) -> list[list[float | None]]:
     if card.sampling:
         for name in ("reduced_temperature", "order"):
             ends = [x.intervals.get(name) for x in layers]
-            columns.append([each and (each[1] - each[0]) / 2 for each in ends])
+            halves = [None if each is None else (each[1] - each[0]) / 2 for each in ends]
+            columns.append([None if each is None else float(f"{each:.0e}") for each in halves])
     if card.probe:
         columns.append([x.probe.efficiency if x.probe else None for x in layers])
         columns.append([x.probe.temperature if x.probe else None for x in layers])

@@ -391,13 +391,15 @@ def sampled() -> Card:
                 "work_efficiency": (0.161, 0.187),
             },
         ),
-        layers=(first, *(_estimated(each, why) for each in rest)),
+        layers=(first, *(estimated(each) for each in rest)),
         not_looked_for=(NotLookedFor("constant", why), NotLookedFor("dead-units", why)),
         reasons={name: text for name, text in base.reasons.items() if name != "sampling"},
     )
 
 
-def _estimated(layer: LayerRecord, why: str) -> LayerRecord:
+def estimated(layer: LayerRecord) -> LayerRecord:
+    """A layer as a sample of its bytes would give it."""
+    why = "only a sample of its bytes was read"
     names = ("temperature", "reduced_temperature", "order")
     unknown = ("minimum", "maximum", "kurtosis", "digest")
     engine = layer.engine
@@ -407,8 +409,9 @@ def _estimated(layer: LayerRecord, why: str) -> LayerRecord:
     return replace(
         layer,
         intervals={
-            name: (_nine(0.9 * getattr(layer, name)), _nine(1.2 * getattr(layer, name)))
+            name: (_nine(0.9 * value), _nine(1.2 * value))
             for name in names
+            if (value := getattr(layer, name)) is not None
         },
         engine=engine,
         minimum=None,

@@ -19,6 +19,7 @@ be unusual are read for certain, and the strata are of the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -209,10 +210,11 @@ def plan(
         if allowed >= least:
             break
     else:
+        share = math.ceil(1e4 * least / total) / 100
         raise OptionError(
             "sample-too-small",
             f"a sample of {allowed:,} bytes says too little of some tensors; the least for this "
-            f"checkpoint is {least:,} bytes, {100 * least / total:.2g} % of {total:,}",
+            f"checkpoint is {least:,} bytes, {share:.2f} % of {total:,}",
         )
     shares = _shares([each.nbytes for each in candidates], floors, allowed - first)
     draws = tuple(each.draw(share, seed) for each, share in zip(candidates, shares, strict=True))
