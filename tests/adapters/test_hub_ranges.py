@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 from support import peft_adapters
-from support.hub_clients import adapter_of, bytes_asked, measured, open_model, scan_of
+from support.hub_clients import adapter_of, bytes_asked, measured, scan_of
 from support.loopback_hub import Answer, LoopbackHub, Request
 from support.loopback_hub.messages import Answerer
 from support.safetensors_files import write_raw
@@ -231,14 +231,3 @@ def test_memory_does_not_grow_with_the_file_and_nothing_is_written(
     small, large = (peak_of(hub, tmp_path, tensors) for tensors in (16, 48))
     assert large < small + 40_000  # KB; the files differ by 256 MB
     assert large < 400_000
-
-
-def test_the_pages_of_headers_are_let_go_of_once_a_checkpoint_is_open(
-    hub: LoopbackHub, adapter: HubAdapter
-) -> None:
-    publish(hub, path_of("minilm"))
-    checkpoint = open_model(adapter)
-    hub.requests.clear()
-    buffer = bytearray(8)
-    checkpoint.reader.readinto("model.safetensors", 0, memoryview(buffer))
-    assert bytes_asked(hub, "model.safetensors") == [(0, 8)]
