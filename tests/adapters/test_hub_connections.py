@@ -60,7 +60,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers with a range; as often as it is told to, breaks off without a word or with nonsense."""
+    """Answers with a range; as often as it is told to, breaks off, mutely or with nonsense."""
 
     server: _Server
 
