@@ -23,6 +23,7 @@ STUDIES: tuple[str, ...] = (
     "training_path",
     "real_checkpoints",
     "efficiency",
+    "sampling",
 )
 """Names of the studies' modules, in the order to read them."""
 

@@ -1,7 +1,7 @@
-"""The card: everything that one scan found out about one model, as plain frozen data. Version 2.
+"""The card: everything that one scan found out about one model, as plain frozen data. Version 3.
 
 Reporters render it; `thermoscan.card_io` writes and reads its JSON, whose schema
-(``thermoscan/schema/card-2.json``) is generated from these classes. Every value that is None has
+(``thermoscan/schema/card-3.json``) is generated from these classes. Every value that is None has
 its reason under the same name in `reasons` of the same object; a reason is a short sentence that
 many layers may share, without names or numbers. Names in a card are as the checkpoint has them:
 hostile text. Energies and temperatures are in squared pre-activation units, entropies in nats,
@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pandas
 
-CARD_VERSION = 2
-SCHEMA_URL = "https://thermoscan.github.io/schema/card-2.json"
+CARD_VERSION = 3
+SCHEMA_URL = "https://thermoscan.github.io/schema/card-3.json"
+
+EVERY_BYTE = "every byte was read"
+"""Why a card has no `sampling`."""
+
+SAMPLE_ONLY = "only a sample of its bytes was read"
+"""Why a value that needs every byte is None."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,12 @@ class Digest:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A weight file that was scanned."""
+    """A weight file that was scanned; `digest` is None where not all of it was read."""
 
     name: str
     bytes: int
-    digest: Digest
+    digest: Digest | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Summary:
 
     `engine_type` is ``"non-saturating"`` (Zhang's two types, our Type I), ``"saturating"`` (Type
     II), ``"amplifier"`` or ``"mixed"``; `engine_shares` gives the share of the work done by each
-    type.
+    type. `intervals` holds 95 % intervals by field name where only a sample was read.
     """
 
     temperature: float | None
@@ -75,6 +82,7 @@ class Summary:
     carnot_bound: float | None
     bits_per_parameter: float | None
     sparsity: float | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +97,10 @@ class InitialisationRecord:
 
 @dataclass(frozen=True)
 class Engine:
-    """A layer as a stage of the heat engine (theory section 4); `estimated` without data."""
+    """A layer as a stage of the heat engine (theory section 4); `estimated` without data.
+
+    `intervals` holds 95 % intervals by field name where only a sample was read.
+    """
 
     activation: str | None
     type: str | None
@@ -97,6 +108,7 @@ class Engine:
     work: float | None
     efficiency: float | None
     estimated: bool
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -167,6 +179,10 @@ class LayerChange:
 class LayerRecord:
     """One weight matrix. `shape` is (outputs, inputs); `digest` is of the stored tensor's bytes.
 
+    Where only a sample of the layer was read, `intervals` holds by field name the 95 % intervals
+    for the values that a full scan gives, `non_finite` counts what was seen, and what needs every
+    byte is None.
+
     `transition_temperature` is measured from initialisation (Type I), `refresh_temperature` from a
     base checkpoint (Type II); `change` holds what else is known of that. `sparsity` is the share of
     exact zeros, `bits_per_parameter` the discrete entropy. `engine` is estimated from the weights,
@@ -199,7 +215,8 @@ class LayerRecord:
     engine: Engine | None
     probe: LayerProbe | None
     change: LayerChange | None
-    digest: str
+    digest: str | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -371,6 +388,37 @@ class OtherFile:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """What a sample read, where not every byte was read.
+
+    Attributes:
+        bytes_read: Of the tensors that are counted.
+        bytes_in_all: That these tensors have; integers and what is not analysed are left out.
+        share: The former over the latter.
+        seed: Of the choice of blocks.
+        blocks: How many were read of the tensors that were not read whole.
+        tensors_whole: Tensors that were read whole.
+        confidence: Of the intervals.
+    """
+
+    bytes_read: int
+    bytes_in_all: int
+    share: float
+    seed: int
+    blocks: int
+    tensors_whole: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class NotLookedFor:
+    """A kind of finding that was not looked for, by its code, and why."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Card:
     """One scan of one model.
 
@@ -379,6 +427,7 @@ class Card:
         version: `CARD_VERSION`; a reader refuses newer ones.
         generator: ``"thermoscan"`` and its version.
         model: What was scanned.
+        sampling: What a sample read; None where every byte was read.
         summary: The model as a whole.
         layers: In the order of the model; a layer's index here is its ``#layer-INDEX`` in the HTML
             card.
@@ -386,6 +435,7 @@ class Card:
         probe: The model run on data; None where it was not.
         comparison: The model beside a base checkpoint; None where none was given.
         findings: What a person should know, in any order.
+        not_looked_for: Kinds of finding that were not looked for.
         coverage: Where every parameter went.
         files: Files beside the weights that were refused or skipped.
         notes: Assumptions that were made, in sentences.
@@ -395,12 +445,14 @@ class Card:
     version: int
     generator: str
     model: Model
+    sampling: Sampling | None
     summary: Summary
     layers: tuple[LayerRecord, ...]
     experts: tuple[ExpertSpread, ...]
     probe: Probe | None
     comparison: Comparison | None
     findings: tuple[Finding, ...]
+    not_looked_for: tuple[NotLookedFor, ...]
     coverage: Coverage
     files: tuple[OtherFile, ...]
     notes: tuple[str, ...]

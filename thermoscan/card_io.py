@@ -83,7 +83,8 @@ def layers_frame(card: Card) -> pandas.DataFrame:
     """Returns the layers of `card` as a data frame, a row each.
 
     The fields of a layer's engine, initialisation, probe and change become columns ``engine_...``
-    and so on; reasons are left out, None becomes a missing value.
+    and so on; an interval becomes the columns ``..._low`` and ``..._high``. Reasons are left out,
+    None becomes a missing value.
 
     Raises:
         ImportError: pandas is not installed.
@@ -100,12 +101,17 @@ def _row(layer: LayerRecord) -> dict[str, Any]:
         "probe": LayerProbe,
         "change": LayerChange,
     }
-    row = {key: value for key, value in vars(layer).items() if key not in (*parts, "reasons")}
+    apart = ("reasons", "intervals")
+    row = {key: value for key, value in vars(layer).items() if key not in (*parts, *apart)}
     for name, kind in parts.items():
         part = getattr(layer, name)
         for item in fields(kind):
-            if item.name != "reasons":
+            if item.name not in apart:
                 row[f"{name}_{item.name}"] = getattr(part, item.name, None)
+    engine = layer.engine.intervals if layer.engine else {}
+    intervals = {**layer.intervals, **{f"engine_{name}": each for name, each in engine.items()}}
+    for name, (low, high) in intervals.items():
+        row |= {f"{name}_low": low, f"{name}_high": high}
     return row
 
 

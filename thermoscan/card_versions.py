@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from thermoscan.card import CARD_VERSION, SCHEMA_URL
+from thermoscan.card import CARD_VERSION, EVERY_BYTE, SCHEMA_URL
 from thermoscan.errors import CardError
 
 NOT_YET = "a card of version 1 does not say"
@@ -38,8 +38,6 @@ def _from_1(value: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         **value,
-        "schema": SCHEMA_URL,
-        "version": CARD_VERSION,
         "layers": layers,
         "experts": [],
         "probe": None,
@@ -48,5 +46,17 @@ def _from_1(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1,)
+def _from_2(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 knows samples; until then every byte was read."""
+    return {
+        **value,
+        "schema": SCHEMA_URL,
+        "version": CARD_VERSION,
+        "sampling": None,
+        "not_looked_for": [],
+        "reasons": {**value["reasons"], "sampling": EVERY_BYTE},
+    }
+
+
+_STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1, _from_2)
 """Step k makes version k + 2 of version k + 1."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 from thermoscan.checkpoint import OpenOptions
+from thermoscan.errors import OptionError
 from thermoscan.limits import DataLimits, Limits
 
 
@@ -14,26 +16,83 @@ def _cores() -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleSize:
+    """How much of a checkpoint to read: so many bytes, or a share of its bytes; one of both.
+
+    Attributes:
+        nbytes: At most so many.
+        share: Of the bytes of the tensors that are counted, above 0.
+    """
+
+    nbytes: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> SampleSize:
+        """Returns the size that a text such as ``64MB``, ``1.5GiB`` or ``2%`` states.
+
+        Raises:
+            OptionError: ``sample-malformed``.
+
+        >>> SampleSize.parse("1.5GiB"), SampleSize.parse("2 %")
+        (SampleSize(nbytes=1610612736, share=None), SampleSize(nbytes=None, share=0.02))
+        """
+        found = _SIZE.fullmatch(text.strip())
+        number = float(found["number"]) if found else 0.0
+        if found and found["unit"] == "%" and 0 < number <= 100:
+            return cls(share=number / 100)
+        if found and found["unit"] != "%" and 1 <= number * _scale(found["unit"]) <= _MOST_BYTES:
+            return cls(nbytes=int(number * _scale(found["unit"])))
+        raise OptionError(
+            "sample-malformed",
+            f"'{text}' is no size of a sample: write bytes such as 64MB or 1.5GiB, or a share "
+            "such as 2%",
+        )
+
+    def of(self, total: int) -> int:
+        """Returns how many of `total` bytes to read."""
+        return self.nbytes if self.nbytes is not None else int((self.share or 0.0) * total)
+
+
+_SIZE = re.compile(
+    r"(?P<number>\d{1,18}(\.\d{0,18})?)\s*(?P<unit>%|([kmgt]i?)?b)", re.IGNORECASE | re.ASCII
+)
+_MOST_BYTES = 1 << 62
+
+
+def _scale(unit: str) -> int:
+    power = "kmgt".find(unit[0].lower()) + 1
+    return int((1024 if "i" in unit.lower() else 1000) ** power)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOptions:
     """Options of a scan.
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        file: The weight file, index or sub-folder to scan, by its path inside the folder or
+            repository; None for what is chosen by rule.
         download: Whether to download a hub's files into the local cache first.
         base_revision: The same of the base's repository, for a comparison.
         activation: Name of the hidden activation; None for what the configuration says.
         initialisation: What the weights started from, as ``--init`` takes it; None for what the
             configuration says.
+        sample: How much to read, where not everything; None for everything.
+        seed: Of the choice of what a sample reads.
         sha256: Whether to compute the sha256 of every weight file, which reads it a second time.
         workers: Threads that read and count.
         limits: Bounds beyond which a checkpoint is refused.
     """
 
     revision: str | None = None
+    file: str | None = None
     download: bool = False
     base_revision: str | None = None
     activation: str | None = None
     initialisation: str | None = None
+    sample: SampleSize | None = None
+    seed: int = 0
     sha256: bool = False
     workers: int = field(default_factory=_cores)
     limits: Limits = field(default_factory=Limits)
@@ -41,7 +100,9 @@ class ScanOptions:
     @property
     def opening(self) -> OpenOptions:
         """How to open the source that is scanned."""
-        return OpenOptions(revision=self.revision, download=self.download, limits=self.limits)
+        return OpenOptions(
+            revision=self.revision, file=self.file, download=self.download, limits=self.limits
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from thermoscan._version import __version__
 from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
 from thermoscan.errors import HubError, LimitError, ThermoscanError
 from thermoscan.limits import Limits
-from thermoscan_adapters import lora_config
+from thermoscan_adapters import lora_config, pipelines
 from thermoscan_adapters.disk import DiskFolder, check_beside
 from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.folders import within
 from thermoscan_adapters.hub_connections import Connections, Link
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_folder import (
@@ -40,6 +41,7 @@ from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
 from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_ranges import LinkedFile
 from thermoscan_adapters.opening import open_folder
+from thermoscan_adapters.weight_sets import home_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -80,7 +82,8 @@ class HubAdapter:
         """
         with hub_errors(source):
             api = self._api()
-            name = parse_hub_name(source, options.revision, api.endpoint)
+            name = parse_hub_name(source, options.revision, api.endpoint, options.file)
+            options = replace(options, file=name.file)
             if _is_offline():
                 return _open_snapshot(self._snapshot(api, name), name, options)
             found = None if options.download else self._open_cached(api, name, options)
@@ -106,11 +109,13 @@ class HubAdapter:
         with hub_errors(source):
             api = self._api()
             name = HubName(checkpoint.source.id, checkpoint.source.revision)
+            home = home_of(checkpoint)
+            paths = [within(home, each) for each in names]
             if not _is_offline():
-                self._download_beside(api, name, names, most_bytes)
+                self._download_beside(api, name, paths, most_bytes)
             snapshot = self._snapshot(api, name)
-        check_beside(snapshot, names, most_bytes)
-        return snapshot
+        check_beside(snapshot, paths, most_bytes)
+        return snapshot / home
 
     def _api(self) -> HfApi:
         from huggingface_hub import HfApi  # noqa: PLC0415 - takes 0.3 s
@@ -147,7 +152,12 @@ class HubAdapter:
         if listed.sha256 is not None or refused:
             timeout = self._patience.timeout_seconds
             found = get_hf_file_metadata(
-                url, token=api.token, timeout=timeout, endpoint=api.endpoint
+                url,
+                token=api.token,
+                timeout=timeout,
+                endpoint=api.endpoint,
+                library_name="thermoscan",
+                library_version=__version__,
             )
             other = _is_digest(found.etag) and listed.sha256 not in (None, found.etag)
             if found.commit_hash != listing.commit or found.size != listed.size or other:
@@ -184,14 +194,16 @@ class HubAdapter:
             snapshot = self._snapshot(api, name)
         except (CacheNotFound, LocalEntryNotFoundError):
             return None
-        if not any((snapshot / file).exists() for file in ("config.json", lora_config.FILE)):
+        configs = ("config.json", lora_config.FILE, pipelines.FILE)
+        if not any((snapshot / file).exists() for file in configs):
             return None  # perhaps there is one, and it was only not downloaded
         try:
-            return _open_snapshot(snapshot, name, options)
+            found = _open_snapshot(snapshot, name, options)
         except ThermoscanError as error:
             if error.code in _PARTIAL:
                 return None
             raise
+        return None if any(record.code == pipelines.INCOMPLETE for record in found.files) else found
 
     def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""

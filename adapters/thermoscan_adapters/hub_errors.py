@@ -19,6 +19,11 @@ step to take. The raw text of the other library is never shown: it repeats URLs 
     hub-offline-uncached       offline mode, and the files are not in the cache
     hub-disk-full              no space left for the download
     hub-cache                  the cache folder cannot be read or written
+    hub-token-scope            the token may not write anything
+    hub-read-only              the user may not write to this repository
+    hub-discussions-closed     the repository takes no discussions or pull requests
+    hub-moved                  somebody has committed since the branch was read
+    hub-metadata               the front matter of README.md is not what the hub accepts
     hub-answer                 an answer that makes no sense
 """
 
@@ -36,6 +41,27 @@ _LOG_IN = "set HF_TOKEN or run `hf auth login`"
 _RETRY = "try again later"
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 _Row = tuple[_Kinds, type[SourceError], str, str]
+
+# Words in the hub's answer to a write that it denies -> what they mean. The first two were seen in
+# https://github.com/huggingface/huggingface_hub/issues/1182 and
+# https://github.com/Desert-Ant-Labs/desert-ant-core/pull/121.
+_DENIALS = (
+    (
+        "create_pr",
+        "hub-read-only",
+        "you may not write to this repository; open a pull request instead (--open-pr)",
+    ),
+    (
+        "write token",
+        "hub-token-scope",
+        "the token may only read; make one that may write, and set HF_TOKEN or run `hf auth login`",
+    ),
+    (
+        "disabled",
+        "hub-discussions-closed",
+        "the repository takes no pull requests or discussions; ask its owner, or commit",
+    ),
+)
 
 
 @contextmanager
@@ -121,6 +147,11 @@ def _named(error: BaseException, source: str) -> SourceError | None:
 def _by_status(error: BaseException, source: str) -> SourceError | None:
     """Maps the other answers that carry an HTTP status."""
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 403:
+        said = str(getattr(error, "server_message", None) or "")
+        for words, code, reason in _DENIALS:
+            if words in said:
+                return HubError(code, reason, file=source)
     return error_of_status(status, source) if isinstance(status, int) else None
 
 
@@ -128,6 +159,9 @@ def error_of_status(status: int, source: str) -> SourceError:
     """Returns the error of our tree that an answer with this HTTP status means."""
     if status == 429:
         return HubError("hub-rate-limit", f"too many requests; wait, or {_LOG_IN}", file=source)
+    if status == 412:
+        reason = "somebody has committed meanwhile, and nothing was written; try again"
+        return HubError("hub-moved", reason, file=source)
     if status in {401, 403}:
         return HubError("hub-token", f"the hub denies access ({status}); {_LOG_IN}", file=source)
     if status in {408, 504}:
@@ -209,6 +243,9 @@ def _of_library(error: BaseException, source: str) -> SourceError | None:
     """Maps what is left: classes of huggingface_hub, and answers that its parsers stumble over."""
     from huggingface_hub import errors  # noqa: PLC0415
 
+    if isinstance(error, ValueError) and str(error).startswith("Invalid metadata in README.md"):
+        reason = "the hub does not accept the front matter of README.md; mend it first"
+        return HubError("hub-metadata", reason, file=source)
     of_the_hub = type(error).__module__ == errors.__name__
     unreadable = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
     if of_the_hub or isinstance(error, unreadable):

@@ -42,9 +42,21 @@ class ListedFolder:
         self.source = Source(listing.id, listing.commit, "hub")
         self.connections = connections
 
-    def names(self, limits: Limits) -> list[str]:
-        """Returns the sorted names at the top; the listing was held to the limit."""
-        return sorted({name.split("/")[0] for name in self._listing.files})
+    def names(self, limits: Limits, inside: str = "") -> list[str]:
+        """Returns the sorted names in it; the listing was held to the limit."""
+        prefix = f"{inside}/" if inside else ""
+        found = {
+            name[len(prefix) :].split("/")[0]
+            for name in self._listing.files
+            if name.startswith(prefix)
+        }
+        if inside and not found:
+            raise SourceNotFoundError("folder-not-found", "there is no such folder", file=inside)
+        return sorted(found)
+
+    def folders(self, limits: Limits) -> list[str]:
+        """Returns the sorted names of the sub-folders."""
+        return sorted({name.split("/")[0] for name in self._listing.files if "/" in name})
 
     def open(self, name: str) -> OpenFile:
         """Opens a file by its path in the repository."""
@@ -53,11 +65,11 @@ class ListedFolder:
             raise SourceNotFoundError("file-not-found", "there is no such file", file=name)
         return self._opener(listed)
 
-    def record(self, name: str, chosen: str) -> FileRecord:
+    def record(self, name: str, reason: str) -> FileRecord:
         """Returns what the listing says of a file that was not chosen; nothing of it is read."""
         listed = self._listing.files.get(name)
         size, sha256 = (listed.size, listed.sha256) if listed else (0, None)
-        code, reason = "not-chosen", f"{chosen} was scanned instead"
+        code = "not-chosen"
         if is_training_state(name):
             code, reason = "not-weights", "training state, not weights"
         return FileRecord(name, size, "skipped", code=code, reason=reason, sha256=sha256)

@@ -25,6 +25,7 @@ from thermoscan_reports.numbers import NULL, shown
 from thermoscan_reports.page import SEVERITIES, by_severity, layer_indices
 
 ROWS = 30
+NO_INTERVAL = "it was read whole, or has no value"
 # Within 1 % of the size of level 9, at a third of its time.
 _LEVEL = 6
 _NAME_LIMIT = 120
@@ -38,7 +39,11 @@ _NUMBER = re.compile(r"(?<!\d)(0|[1-9]\d{0,7})(?!\d)", re.ASCII)
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers: where a layer has it, the symbol over it, and what the symbol means."""
+    """A column of numbers: where a layer has it, the symbol over it, and what the symbol means.
+
+    A path that begins with ``intervals`` is of half an interval's length, to one digit: more is
+    noise, and a page of 100,000 layers has no room for it.
+    """
 
     path: str
     symbol: str
@@ -54,6 +59,10 @@ WEIGHTS = (
 DATA = (
     Column("probe.efficiency", "η data", "work efficiency, measured on data"),
     Column("probe.temperature", "T data", "virial temperature on data"),
+)
+SAMPLE = (
+    Column("intervals.reduced_temperature", "± τ", "half the 95 % interval of τ, to one digit"),
+    Column("intervals.order", "± J", "half the 95 % interval of J, to one digit"),
 )
 BASE = (
     Column("refresh_temperature", "T*₂", "refresh temperature, from the base checkpoint"),
@@ -93,8 +102,9 @@ class LayerTable:
 
 
 def columns_of(card: Card) -> tuple[Column, ...]:
-    """Returns the columns of numbers that a card has: more where it was run on data or compared."""
-    return WEIGHTS + (DATA if card.probe else ()) + (BASE if card.comparison else ())
+    """Returns the columns of numbers that a card has: more of a sample, a run or a comparison."""
+    sample = SAMPLE if card.sampling else ()
+    return WEIGHTS + sample + (DATA if card.probe else ()) + (BASE if card.comparison else ())
 
 
 def table_of(card: Card) -> LayerTable:
@@ -129,6 +139,11 @@ def severities(card: Card) -> Mapping[int, str]:
 def number(layer: LayerRecord, path: str) -> tuple[float | None, str]:
     """Returns the value of a number column, and the reason where it is None."""
     owner: Any = layer
+    if path.startswith("intervals."):
+        ends = layer.intervals.get(path.removeprefix("intervals."))
+        return (
+            (None, NO_INTERVAL) if ends is None else (float(f"{(ends[1] - ends[0]) / 2:.0e}"), "")
+        )
     for name in path.split("."):
         value = getattr(owner, name)
         if value is None:

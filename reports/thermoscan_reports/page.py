@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from thermoscan.card import Card, CoverageItem, Finding, Probe, Summary
+from thermoscan.card import Card, CoverageItem, Finding, Probe, Sampling, Summary
 from thermoscan.text import printable
 from thermoscan_reports.blocks import Block, blocks_of
 from thermoscan_reports.numbers import NULL, percent, scaled, shown
@@ -19,6 +19,7 @@ SEVERITIES = ("error", "warning", "info")
 _GROUPS_SHOWN = 20
 _ITEMS_SHOWN = 5
 _FILES_SHOWN = 20
+_SHARES = ("work_efficiency", "carnot_bound")
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,11 @@ class Page:
     title: str
     facts: tuple[tuple[str, str], ...]
     verdict: Verdict
+    sample: str | None
     figures: tuple[Figure, ...]
     findings: tuple[FindingGroup, ...]
     findings_more: int
+    not_looked_for: str | None
     blocks: tuple[Block, ...]
     coverage: tuple[CoverageRow, ...]
     files: tuple[FileRow, ...]
@@ -104,9 +107,11 @@ def page_of(card: Card) -> Page:
         title=printable(card.model.id) or NULL,
         facts=_facts(card),
         verdict=verdict_of(card),
+        sample=_sample(card.sampling),
         figures=_figures(card),
         findings=groups[:_GROUPS_SHOWN],
         findings_more=len(groups[_GROUPS_SHOWN:]),
+        not_looked_for=_not_looked_for(card),
         blocks=blocks_of(card),
         coverage=_coverage(card),
         files=files[:_FILES_SHOWN],
@@ -166,7 +171,10 @@ def _figures(card: Card) -> tuple[Figure, ...]:
         ("bits_per_parameter", "b", "Bits per parameter", shown(summary.bits_per_parameter),
          "Entropy of a stored weight’s bits; of wide floats an upper bound."),
     ]  # fmt: skip
-    figures = [Figure(*row, reason=_reason(summary, row[0])) for row in rows]
+    figures = [
+        Figure(*row[:-1], _within(summary, row[0]) + row[-1], reason=_reason(summary, row[0]))
+        for row in rows
+    ]
     analysed = card.coverage.analysed
     meaning = f"Of the parameters, {scaled(analysed.parameters)} in {len(card.layers):,} layers."
     figures.append(
@@ -196,6 +204,35 @@ def _measured(probe: Probe | None) -> Iterator[_Row]:
         meaning = "Nats per parameter: how the loss on the data would rise if all weights grew."
         value = shown(probe.run.temperature)
         yield "virial_temperature", "Tᵥ", "Virial temperature", value, meaning
+
+
+def _within(summary: Summary, key: str) -> str:
+    """The interval of a figure, in words; empty where it has none."""
+    if key not in summary.intervals:
+        return ""
+    say = percent if key in _SHARES else shown
+    low, high = (say(end) for end in summary.intervals[key])
+    return f"95 %: {low} to {high}. "
+
+
+def _sample(sampling: Sampling | None) -> str | None:
+    if sampling is None:
+        return None
+    return (
+        f"Estimated from {percent(sampling.share)} of the bytes, with "
+        f"{percent(sampling.confidence)} intervals: {scaled(sampling.bytes_read, 'B')} of "
+        f"{scaled(sampling.bytes_in_all, 'B')}, in {sampling.blocks:,} blocks chosen with seed "
+        f"{sampling.seed}, and {sampling.tensors_whole:,} tensors whole."
+    )
+
+
+def _not_looked_for(card: Card) -> str | None:
+    """The kinds that were not looked for, by their reason."""
+    reasons: dict[str, list[str]] = {}
+    for each in card.not_looked_for:
+        reasons.setdefault(each.reason, []).append(printable(each.code, 60).replace("-", " "))
+    parts = [f"{', '.join(kinds)} ({printable(why, 200)})" for why, kinds in reasons.items()]
+    return f"Not looked for: {'; '.join(parts)}." if parts else None
 
 
 def _reason(summary: Summary, key: str) -> str | None:
@@ -277,7 +314,10 @@ def _files(card: Card) -> tuple[FileRow, ...]:
         for file in others
     ]
     for scanned in card.model.files:
-        digest = f"{printable(scanned.digest.algorithm, 20)} {printable(scanned.digest.value, 20)}"
+        digest = printable(scanned.reasons.get("digest", ""), 200)
+        if scanned.digest is not None:
+            algorithm, value = scanned.digest.algorithm, scanned.digest.value
+            digest = f"{printable(algorithm, 20)} {printable(value, 20)}"
         name = printable(scanned.name, 80) or NULL
         rows.append(FileRow(name, scaled(scanned.bytes, "B"), "scanned", digest))
     return tuple(rows)

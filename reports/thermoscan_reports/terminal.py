@@ -121,6 +121,8 @@ def _head(page: Page) -> Text:
     verdict = page.verdict
     text.append(f"{_MARKS[verdict.severity]} {verdict.headline}", _STYLES[verdict.severity])
     text.append(f" {' '.join(verdict.sentences)}\n")
+    if page.sample:
+        text.append(f"{page.sample}\n")
     return text
 
 
@@ -148,6 +150,8 @@ def _findings(page: Page) -> Iterator[RenderableType]:
             yield _indented(Text(f"and {group.more:,} more", "dim"))
     if page.findings_more:
         yield Text(f"{page.findings_more} further kinds of finding are in the JSON card", "dim")
+    if page.not_looked_for:
+        yield Text(f"\n{page.not_looked_for}", "dim")
 
 
 def _indented(text: Text) -> Padding:

@@ -52,6 +52,10 @@ def with_status(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubH
     return kind("text with http://secret", response=response(status))
 
 
+def denied(message: str) -> errors.HfHubHTTPError:
+    return errors.HfHubHTTPError("x", response=response(403), server_message=message)
+
+
 CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (with_status(errors.GatedRepoError, 403), HubError, "hub-gated"),
     (
@@ -65,6 +69,11 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (errors.LocalTokenNotFoundError("x"), HubError, "hub-token"),
     (with_status(errors.HfHubHTTPError, 401), HubError, "hub-token"),
     (with_status(errors.HfHubHTTPError, 403), HubError, "hub-token"),
+    (denied("Forbidden: pass `create_pr=1` as a query parameter"), HubError, "hub-read-only"),
+    (denied("Forbidden: you must use a write token to upload"), HubError, "hub-token-scope"),
+    (denied("Discussions are disabled for this repo"), HubError, "hub-discussions-closed"),
+    (with_status(errors.HfHubHTTPError, 412), HubError, "hub-moved"),
+    (ValueError("Invalid metadata in README.md.\n- x"), HubError, "hub-metadata"),
     (with_status(errors.HfHubHTTPError, 429), HubError, "hub-rate-limit"),
     (with_status(errors.HfHubHTTPError, 500), HubError, "hub-unavailable"),
     (with_status(errors.HfHubHTTPError, 503), HubError, "hub-unavailable"),

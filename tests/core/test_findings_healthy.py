@@ -14,6 +14,7 @@ import transformers
 from support.measuring import found_in, measured, measured_copy
 
 from thermoscan.findings import copies, find, lineage, peers, storage, training, units, values
+from thermoscan.findings.gather import NEED_EVERY_BYTE
 from thermoscan.findings.kinds import Kind, figure, size
 from thermoscan.findings.peers import FALSE_ALARMS, outliers
 from thermoscan.findings.training import at_initialisation
@@ -125,7 +126,7 @@ def test_random_trained_models_of_many_shapes_yield_no_findings() -> None:
     assert wrong == []
 
 
-def test_the_documentation_lists_every_kind_with_its_severity() -> None:
+def test_the_documentation_lists_every_kind_with_its_severity_and_what_needs_every_byte() -> None:
     modules = (copies, lineage, peers, storage, training, units, values)
     kinds = {
         (each.code, each.severity)
@@ -134,9 +135,11 @@ def test_the_documentation_lists_every_kind_with_its_severity() -> None:
         if isinstance(each, Kind)
     }
     text = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[^|]+`) \| (\w+) \|", text, flags=re.MULTILINE)
-    listed = {(code, row[1]) for row in rows for code in re.findall(r"`([^`]+)`", row[0])}
+    rows = re.findall(r"^\| (`[^|]+`)( ∀|) \| (\w+) \|", text, flags=re.MULTILINE)
+    listed = {(code, row[2]) for row in rows for code in re.findall(r"`([^`]+)`", row[0])}
     assert listed == kinds
+    marked = {code for row in rows if row[1] for code in re.findall(r"`([^`]+)`", row[0])}
+    assert marked == {kind.code for some in NEED_EVERY_BYTE.values() for kind in some}
 
 
 def test_numbers_in_messages_have_three_digits_and_a_unit() -> None:

@@ -23,7 +23,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Card, Anatomy]:
     folder = tmp_path_factory.mktemp("llama")
     write_model(folder, "llama", "ForCausalLM")
     measurement = measured(folder)
-    return card_of(measurement, find(measurement), {}), measurement.anatomy
+    return card_of(measurement, find(measurement), (), {}), measurement.anatomy
 
 
 def reading(anatomy: Anatomy, heat: float, temperature: float | None = 0.5) -> Reading:

@@ -25,6 +25,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 EVERY_KIND = {
     "realistic": cards.realistic(),
     "complete": cards.complete(),
+    "sampled": cards.sampled(),
     "hostile": cards.hostile(),
     "bare": cards.bare(),
     "300 layers": cards.of_layers(300),
@@ -99,10 +100,13 @@ def test_a_card_of_version_1_stays_readable_for_ever() -> None:
     card = from_json(text)
     assert card.version == CARD_VERSION
     old, new = json.loads(text), json.loads(to_json(card))
-    assert new["summary"] == old["summary"]
+    assert new["summary"] == {**old["summary"], "intervals": {}}
     for before, after in zip(old["layers"], new["layers"], strict=True):
-        assert {**before, "reasons": after["reasons"]} == {
-            name: value for name, value in after.items() if name not in ("probe", "change")
+        engine = before["engine"] and {**before["engine"], "intervals": {}}
+        assert {**before, "engine": engine, "reasons": after["reasons"]} == {
+            name: value
+            for name, value in after.items()
+            if name not in ("probe", "change", "intervals")
         }
         assert before["reasons"].items() <= after["reasons"].items()
     assert missing_reasons(card) == []
@@ -116,11 +120,31 @@ def test_a_card_of_version_2_stays_readable_for_ever() -> None:
     """This golden is never rewritten either: it has a run on data, a base, and experts."""
     text = (GOLDENS / "card-2.json").read_bytes().decode("ascii")
     card = from_json(text)
-    assert to_json(card) == text
+    assert card.sampling is None and card.reasons["sampling"] == "every byte was read"
+    assert card.not_looked_for == () and card.summary.intervals == {}
+    old, new = json.loads(text), json.loads(to_json(card))
+    assert new["findings"] == old["findings"]
+    assert new["model"]["files"] == [{**each, "reasons": {}} for each in old["model"]["files"]]
+    for before, after in zip(old["layers"], new["layers"], strict=True):
+        engine = before["engine"] and {**before["engine"], "intervals": {}}
+        assert {**before, "engine": engine, "intervals": {}} == after
     assert card.probe is not None and card.probe.run.positions == 2310
     assert card.comparison is not None and card.comparison.verdict == "fine-tune"
     assert card.layers[-1].change is not None and card.layers[-1].change.rank == 8
     assert [each.sampling_spread for each in card.experts] == [0.002]
+
+
+def test_a_card_of_version_3_stays_readable_for_ever() -> None:
+    """This golden is never rewritten either: it is of a sample, with intervals."""
+    text = (GOLDENS / "card-3.json").read_bytes().decode("ascii")
+    card = from_json(text)
+    assert to_json(card) == text
+    assert card.sampling is not None and card.sampling.bytes_read == 4_302_336
+    assert card.summary.intervals["reduced_temperature"] == (2.5, 2.75)
+    assert card.layers[0].digest is not None and not card.layers[0].intervals
+    assert card.layers[1].digest is None
+    assert card.layers[1].reasons["digest"] == "only a sample of its bytes was read"
+    assert [each.code for each in card.not_looked_for] == ["constant", "dead-units"]
 
 
 def test_the_text_is_ascii_ends_in_a_newline_and_has_a_line_per_layer() -> None:
@@ -158,8 +182,8 @@ def test_a_value_that_json_has_no_word_for_is_refused() -> None:
 
 
 def test_a_newer_version_is_refused_by_its_number() -> None:
-    with pytest.raises(CardError, match=r"version 3.*up to version 2") as caught:
-        from_json('{"version": 3, "anything": "else"}')
+    with pytest.raises(CardError, match=r"version 4.*up to version 3") as caught:
+        from_json('{"version": 4, "anything": "else"}')
     assert caught.value.code == "card-newer-version"
 
 
@@ -232,3 +256,12 @@ def test_the_frame_has_a_row_per_layer_and_flat_columns() -> None:
     assert frame["engine_efficiency"].isna().sum() == 39 - 7
     assert not {"engine", "initialisation", "reasons", "engine_reasons"} & set(frame.columns)
     assert card.to_frame().equals(frame)
+
+
+def test_the_frame_of_a_sample_has_the_ends_of_intervals_and_no_mapping() -> None:
+    card = cards.sampled()
+    frame = layers_frame(card)
+    assert frame["order_low"].isna().tolist() == [True] + [False] * 38
+    assert frame.iloc[1]["order_high"] == card.layers[1].intervals["order"][1]
+    assert frame["engine_efficiency_low"].isna().sum() == 39 - 7
+    assert not [name for name in frame.columns if name.endswith("intervals")]

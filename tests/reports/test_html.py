@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -54,6 +55,23 @@ class Elements(HTMLParser):
 )
 def test_the_page_is_small_at_any_depth(count: int, limit: int) -> None:
     assert len(HtmlReporter().render(cards.of_layers(count)).encode()) <= limit
+
+
+def test_a_page_about_a_sample_is_as_small() -> None:
+    sampled = cards.sampled()
+    layers = [cards.estimated(each) for each in cards.of_layers(10_000).layers]
+    card = replace(sampled, layers=tuple(layers))
+    assert len(HtmlReporter().render(sampled).encode()) <= 40_000
+    assert len(HtmlReporter().render(card).encode()) <= 150_000
+
+
+def test_the_page_of_a_sample_says_so_and_what_it_could_not_look_for() -> None:
+    page = HtmlReporter().render(cards.sampled())
+    assert "Estimated from 4.7 % of the bytes, with 95 % intervals" in page
+    assert "95 %: 2.50 to 2.75. Fan-in" in page
+    assert "Not looked for: constant, dead units (only a sample of its bytes was read)." in page
+    assert ">± τ</button>" in page and ">± J</button>" in page
+    assert "of the bytes, with" not in HtmlReporter().render(cards.realistic())
 
 
 def test_a_page_about_a_run_and_a_base_is_a_quarter_larger_at_most() -> None:

@@ -26,6 +26,11 @@ def values_of(card: Card) -> list[list[float | None]]:
         [x.transition_temperature for x in layers],
         [x.engine.efficiency if x.engine else None for x in layers],
     ]
+    if card.sampling:
+        for name in ("reduced_temperature", "order"):
+            ends = [x.intervals.get(name) for x in layers]
+            halves = [None if each is None else (each[1] - each[0]) / 2 for each in ends]
+            columns.append([None if each is None else float(f"{each:.0e}") for each in halves])
     if card.probe:
         columns.append([x.probe.efficiency if x.probe else None for x in layers])
         columns.append([x.probe.temperature if x.probe else None for x in layers])
@@ -38,7 +43,14 @@ def values_of(card: Card) -> list[list[float | None]]:
 
 @pytest.mark.parametrize(
     "card",
-    [REALISTIC, cards.complete(), cards.hostile(), cards.of_layers(1000), cards.bare()],
+    [
+        REALISTIC,
+        cards.complete(),
+        cards.sampled(),
+        cards.hostile(),
+        cards.of_layers(1000),
+        cards.bare(),
+    ],
 )
 def test_what_is_packed_is_every_layer_to_three_digits(card: Card) -> None:
     columns = packed_layers.decoded(table_of(card).packed)

@@ -48,6 +48,15 @@ def test_verdict_numbers_findings_roles_and_coverage_are_there_in_this_order() -
     assert places == sorted(places)
 
 
+def test_a_sample_says_so_with_its_intervals_and_what_it_could_not_look_for() -> None:
+    text = plain(TerminalReporter(width=160, colour=False).render(cards.sampled()))
+    assert "Estimated from 4.7 % of the bytes, with 95 % intervals: 4.3 MB of 90.9 MB" in text
+    assert "in 820 blocks chosen with seed 7, and 64 tensors whole" in text
+    assert "95 %: 2.50 to 2.75." in text
+    assert "95 %: 16.1 % to 18.7 %." in text
+    assert "Not looked for: constant, dead units (only a sample of its bytes was read)." in text
+
+
 def test_what_was_run_and_compared_stands_below_the_roles() -> None:
     text = TerminalReporter(width=160, colour=False).render(cards.complete())
     parts = [

@@ -27,9 +27,11 @@ from thermoscan.card import (
     LayerRecord,
     Model,
     ModelFile,
+    NotLookedFor,
     OtherFile,
     Probe,
     ProbeRun,
+    Sampling,
     Summary,
 )
 
@@ -221,6 +223,7 @@ def assemble(
             dtypes={"F32": total},
             files=(ModelFile("model.safetensors", 4 * total + 11000, Digest("sha256", "53" * 32)),),
         ),
+        sampling=None,
         summary=Summary(
             temperature=0.00341207,
             reduced_temperature=2.61530412,
@@ -240,6 +243,7 @@ def assemble(
         probe=None,
         comparison=None,
         findings=findings,
+        not_looked_for=(),
         coverage=Coverage(
             parameters=total,
             analysed=CoverageItem(
@@ -261,7 +265,11 @@ def assemble(
             "Initialisation is taken from initializer_range of config.json.",
             "Efficiencies are estimates: inputs are taken to be what the feeding norm makes them.",
         ),
-        reasons={"probe": ALONE["probe"], "comparison": ALONE["change"]},
+        reasons={
+            "probe": ALONE["probe"],
+            "comparison": ALONE["change"],
+            "sampling": "every byte was read",
+        },
     )  # fmt: skip
 
 
@@ -355,7 +363,62 @@ def complete() -> Card:
         probe=probe,
         comparison=comparison,
         experts=experts,
-        reasons={},
+        reasons={"sampling": base.reasons["sampling"]},
+    )
+
+
+@cache
+def sampled() -> Card:
+    """The realistic card as a sample of its bytes would give it; its first layer was read whole."""
+    base = realistic()
+    why = "only a sample of its bytes was read"
+    first, *rest = base.layers
+    summary = base.summary
+    return replace(
+        base,
+        model=replace(
+            base.model,
+            files=tuple(
+                replace(each, digest=None, reasons={"digest": why}) for each in base.model.files
+            ),
+        ),
+        sampling=Sampling(4_302_336, 90_852_864, 0.0473549849, 7, 820, 64, 0.95),
+        summary=replace(
+            summary,
+            intervals={
+                "reduced_temperature": (2.5, 2.75),
+                "order": (0.0201, 0.0423),
+                "work_efficiency": (0.161, 0.187),
+            },
+        ),
+        layers=(first, *(estimated(each) for each in rest)),
+        not_looked_for=(NotLookedFor("constant", why), NotLookedFor("dead-units", why)),
+        reasons={name: text for name, text in base.reasons.items() if name != "sampling"},
+    )
+
+
+def estimated(layer: LayerRecord) -> LayerRecord:
+    """A layer as a sample of its bytes would give it."""
+    why = "only a sample of its bytes was read"
+    names = ("temperature", "reduced_temperature", "order")
+    unknown = ("minimum", "maximum", "kurtosis", "digest")
+    engine = layer.engine
+    if engine is not None and engine.efficiency is not None:
+        share = engine.efficiency
+        engine = replace(engine, intervals={"efficiency": (_nine(0.9 * share), _nine(1.1 * share))})
+    return replace(
+        layer,
+        intervals={
+            name: (_nine(0.9 * value), _nine(1.2 * value))
+            for name in names
+            if (value := getattr(layer, name)) is not None
+        },
+        engine=engine,
+        minimum=None,
+        maximum=None,
+        kurtosis=None,
+        digest=None,
+        reasons={**layer.reasons, **dict.fromkeys(unknown, why)},
     )
 
 
@@ -444,14 +507,15 @@ def hostile() -> Card:
         findings=findings,
         files=files,
         notes=HOSTILE_NAMES,
-        reasons={},
+        reasons={"sampling": base.reasons["sampling"]},
     )
 
 
 def bare() -> Card:
     """A card in which nothing could be known: no layer, every summary value null."""
     base = realistic()
-    empty = {name: None for name in vars(base.summary) if name not in ("engine_shares", "reasons")}
+    mappings = ("engine_shares", "intervals", "reasons")
+    empty = {name: None for name in vars(base.summary) if name not in mappings}
     reasons = dict.fromkeys(empty, "no weight matrix in this checkpoint")
     return replace(
         base,

@@ -13,17 +13,28 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--file", metavar="NAME", help="Which file or sub-folder of MODEL to scan.")
 @click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
+@click.option(
+    "--sample",
+    metavar="SIZE",
+    help="Read a random sample, such as 64MB or 2%, and give 95 % intervals.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+              help="Of the choice of a sample.")  # fmt: skip
 @click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
 def scan(
     model: str,
     out: Path | None,
     json_to: str | None,
     revision: str | None,
+    file: str | None,
     download: bool,
     activation: str | None,
     initialisation: str | None,
+    sample: str | None,
+    seed: int,
     sha256: bool,
     fail_on: str | None,
     quiet: bool,
@@ -31,16 +42,19 @@ def scan(
     """Scans MODEL, a file, a folder or a hub id, and writes its card."""
     from thermoscan.cli.outputs import emit  # noqa: PLC0415 - the help needs none of this
     from thermoscan.cli.progress import progress_on_stderr  # noqa: PLC0415
-    from thermoscan.options import ScanOptions  # noqa: PLC0415
+    from thermoscan.options import SampleSize, ScanOptions  # noqa: PLC0415
     from thermoscan.scanner import scan as scan_model  # noqa: PLC0415
 
     options = ScanOptions(
         revision=revision,
+        file=file,
         download=download,
         activation=activation,
         initialisation=initialisation,
+        sample=None if sample is None else SampleSize.parse(sample),
+        seed=seed,
         sha256=sha256,
     )
-    with progress_on_stderr(quiet) as progress:
+    with progress_on_stderr(quiet, downloads=download) as progress:
         card = scan_model(model, options, progress)
     emit(card, out, json_to, quiet, fail_on)

@@ -6,6 +6,6 @@ detectors with their thresholds and words, and `find` puts them together.
 
 from __future__ import annotations
 
-from thermoscan.findings.gather import find
+from thermoscan.findings.gather import find, not_looked_for
 
-__all__ = ["find"]
+__all__ = ["find", "not_looked_for"]

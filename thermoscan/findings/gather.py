@@ -2,6 +2,7 @@
 
 One cause gives one finding: where a layer's sighting explains another one, the other is left out.
 A kind that is seen in more than `EACH` layers becomes one finding with the count and the worst.
+Detectors that need every byte are not asked about a sample.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from thermoscan.card import Finding
+from thermoscan.card import SAMPLE_ONLY, Finding, NotLookedFor
 from thermoscan.findings import copies, lineage, peers, storage, training, units, values
 from thermoscan.findings.kinds import SEVERITIES, Detector, Kind, Sighting
 
@@ -40,6 +41,17 @@ DETECTORS: tuple[Detector, ...] = (
 )
 """In the order in which findings of one severity are listed."""
 
+NEED_EVERY_BYTE: Mapping[Detector, tuple[Kind, ...]] = {
+    values.constant: (values.CONSTANT,),
+    values.saturated: (values.SATURATED,),
+    units.dead_units: (units.DEAD_UNITS, units.UNUSED_ROWS),
+    copies.duplicates: (copies.DUPLICATE,),
+    copies.tied_but_different: (copies.TIED_BUT_DIFFERENT,),
+    storage.few_levels: (storage.FEW_LEVELS,),
+    storage.wasted_precision: (storage.WASTED_PRECISION,),
+}
+"""What cannot be told from a sample: one element elsewhere may be different. With their kinds."""
+
 EXPLAINS: Mapping[Kind, frozenset[Kind]] = {
     # What is not finite is left out of energies, and leaves few values or none.
     values.NON_FINITE: frozenset({units.DEAD_UNITS, units.UNUSED_ROWS, storage.FEW_LEVELS}),
@@ -58,6 +70,8 @@ def find(measurement: Measurement) -> tuple[Finding, ...]:
     """Returns what a person should know: worst severity first, then the worst of a kind first."""
     seen: dict[Kind, list[Sighting]] = {}
     for detector in DETECTORS:
+        if measurement.sampling is not None and detector in NEED_EVERY_BYTE:
+            continue
         for sighting in detector(measurement):
             seen.setdefault(sighting.kind, []).append(sighting)
     explained = _explained(seen)
@@ -69,6 +83,14 @@ def find(measurement: Measurement) -> tuple[Finding, ...]:
         )
     ]
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def not_looked_for(measurement: Measurement) -> tuple[NotLookedFor, ...]:
+    """Returns the kinds of finding that were not looked for, in the order of the detectors."""
+    if measurement.sampling is None:
+        return ()
+    kinds = [kind for kinds in NEED_EVERY_BYTE.values() for kind in kinds]
+    return tuple(NotLookedFor(kind.code, SAMPLE_ONLY) for kind in kinds)
 
 
 def _explained(seen: Mapping[Kind, list[Sighting]]) -> set[tuple[Kind, str | None]]:

@@ -40,6 +40,8 @@ def dead_units(measurement: Measurement) -> Iterator[Sighting]:
     """Finds units with less than a ten-thousandth of their layer's mean energy per unit."""
     for each in measurement.layers:
         spread = each.spread
+        if spread is None:
+            continue
         if each.state is None or not each.state.temperature or not varies(each.tally):
             continue
         if each.tally.count < ENTRIES * spread.units:

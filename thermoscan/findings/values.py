@@ -56,18 +56,19 @@ def varies(tally: Tally) -> bool:
 def non_finite(measurement: Measurement) -> Iterator[Sighting]:
     """Finds NaN and infinities, in layers and in vectors; infinities in a buffer are a mask."""
     for layer in measurement.layers:
-        yield from _non_finite(layer.layer.name, layer.tally, layer.tally.infinite)
+        yield from _non_finite(layer.layer.name, layer.tally, layer.tally.infinite, layer.digest)
     for vector in measurement.vectors:
         infinite = 0 if vector.recorded.role is Role.BUFFER else vector.tally.infinite
-        yield from _non_finite(vector.recorded.tensor, vector.tally, infinite)
+        yield from _non_finite(vector.recorded.tensor, vector.tally, infinite, vector.digest)
 
 
-def _non_finite(name: str, tally: Tally, infinite: int) -> Iterator[Sighting]:
+def _non_finite(name: str, tally: Tally, infinite: int, digest: str | None) -> Iterator[Sighting]:
     if tally.nan or infinite:
+        seen = "" if digest else "at least "
         yield Sighting(
             NON_FINITE,
             name,
-            f"{tally.nan:,} of {tally.count:,} values are NaN and {infinite:,} are infinite",
+            f"{seen}{tally.nan:,} of {tally.count:,} values are NaN and {infinite:,} are infinite",
             extent=tally.nan + infinite,
             evidence={"nan": tally.nan, "infinite": infinite, "values": tally.count},
         )

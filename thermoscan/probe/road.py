@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from thermoscan.anatomy import Assumptions
 from thermoscan.card import Card
-from thermoscan.errors import ProbeError
+from thermoscan.errors import OptionError, ProbeError
 from thermoscan.options import ProbeOptions
 from thermoscan.plugins import adapter_for, data_reader_for, runner_for
 from thermoscan.probe.card import DataReading, Probing, with_probe
@@ -54,6 +54,8 @@ def probe(
     options, progress = options or ProbeOptions(), progress or _silent
     require_torch()
     scan = options.scan
+    if scan.sample is not None:
+        raise OptionError("sample-refused", "a model that is run is scanned whole")
     Assumptions.stated(scan.activation, scan.initialisation)  # a typing error is told at once
     data = _data(options)
     adapter = adapter_for(source)

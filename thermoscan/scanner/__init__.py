@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint
-from thermoscan.findings import find
+from thermoscan.errors import OptionError
+from thermoscan.findings import find, not_looked_for
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import adapter_for
 from thermoscan.scanner.assemble import card_of
@@ -48,6 +49,10 @@ def survey(
     checkpoint: Checkpoint, options: ScanOptions, progress: Progress
 ) -> tuple[Measurement, Card]:
     """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
+    if options.sample is not None and options.sha256:
+        raise OptionError(
+            "sample-with-sha256", "a digest of whole files reads every byte: a sample saves nothing"
+        )
     measurement = measure(checkpoint, options, progress)
     return measurement, _card(measurement, options)
 
@@ -72,7 +77,11 @@ def compare(
     from thermoscan.scanner.twins import measure_twins  # noqa: PLC0415 - a scan needs none of it
 
     options = options or ScanOptions()
-    of_base = replace(options.opening, revision=options.base_revision)
+    if options.sample is not None:
+        raise OptionError(
+            "sample-refused", "a comparison is of entry with entry, of which a sample misses most"
+        )
+    of_base = replace(options.opening, revision=options.base_revision, file=None)
     with adapter_for(base).open(base, of_base) as before:
         opened = replace(options.opening, base=before)
         with adapter_for(model).open(model, opened) as checkpoint:
@@ -82,7 +91,7 @@ def compare(
 
 def _card(measurement: Measurement, options: ScanOptions) -> Card:
     sha256 = _sha256(measurement.checkpoint) if options.sha256 else {}
-    return card_of(measurement, find(measurement), sha256)
+    return card_of(measurement, find(measurement), not_looked_for(measurement), sha256)
 
 
 def _silent(_done: int, _total: int) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 
 import xxhash
 
 from thermoscan._version import __version__
-from thermoscan.anatomy.model import Role
 from thermoscan.card import (
     CARD_VERSION,
+    EVERY_BYTE,
+    SAMPLE_ONLY,
     SCHEMA_URL,
     Card,
     Coverage,
@@ -25,31 +27,24 @@ from thermoscan.card import (
     LayerRecord,
     Model,
     ModelFile,
+    NotLookedFor,
     OtherFile,
-    Summary,
 )
 from thermoscan.reasons import Reasons
 from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
 from thermoscan.scanner.stages import NOT_AN_ENGINE
-from thermoscan.theory.engine import carnot_bound, network
+from thermoscan.scanner.summary import NO_BASE, NOT_IN_BASE, summary_of
 from thermoscan.theory.initialisation import Initialisation
-from thermoscan.theory.states import (
-    NO_ENTROPY,
-    Transition,
-    network_state,
-    network_transition,
-)
+from thermoscan.theory.jackknife import Interval
 
 TENSOR_DIGESTS = "xxh3-128/tensors"
 """A file's digest: xxh3-128 over the 16-byte digests of its tensors, in the order of the file."""
 
-NO_BASE = "no base checkpoint was given"
 NOT_PROBED = "the model was not run on data"
-NOT_IN_BASE = "the base checkpoint has no layer of this name with an entropy"
 NO_DEGREES = "it has no finite entry that is not zero, or entries beyond 1e75"
-NO_LAYER = "no layer was analysed"
-NO_SUM = "no layer but embeddings was analysed, whose inputs are one-hot"
+TOO_FEW = "too few of its blocks that were read hold an entry that is finite and not zero"
+FARTHEST = "it depends on the farthest entries, which a sample misses"
 
 _ESTIMATED = (
     "The work efficiency of an engine is estimated from the weights, not measured: pre-activations "
@@ -65,15 +60,25 @@ _UPPER_BITS = (
     "measured, the others count in full unless they are all zero."
 )
 
+_SAMPLED = (
+    "Figures are estimated from random blocks, and intervals follow from how these differ: a few "
+    "entries of great energy that no block holds, and no vector beside the layer shows, are not "
+    "allowed for."
+)
+
 
 def card_of(
-    measurement: Measurement, findings: Sequence[Finding], sha256: Mapping[str, str]
+    measurement: Measurement,
+    findings: Sequence[Finding],
+    not_looked_for: Sequence[NotLookedFor],
+    sha256: Mapping[str, str],
 ) -> Card:
     """Returns the card of a measured checkpoint.
 
     Args:
         measurement: Everything that was measured.
         findings: What a person should know, in the order to show them.
+        not_looked_for: Kinds of finding that were not looked for.
         sha256: Hexadecimal sha256 by file name, for the files whose bytes were digested once more.
     """
     checkpoint = measurement.checkpoint
@@ -82,12 +87,14 @@ def card_of(
         version=CARD_VERSION,
         generator=f"thermoscan {__version__}",
         model=_model(measurement, sha256),
-        summary=_summary(measurement),
+        sampling=measurement.sampling,
+        summary=summary_of(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
         experts=expert_spreads(measurement.layers),
         probe=None,
         comparison=measurement.comparison,
         findings=tuple(findings),
+        not_looked_for=tuple(not_looked_for),
         coverage=_coverage(measurement),
         files=tuple(
             OtherFile(each.name, each.size, each.status, each.code or "", each.reason or "")
@@ -99,7 +106,9 @@ def card_of(
                 [*checkpoint.notes, *measurement.anatomy.notes, *_assumptions(measurement)]
             )
         ),
-        reasons={"probe": NOT_PROBED} | ({} if measurement.comparison else {"comparison": NO_BASE}),
+        reasons={"probe": NOT_PROBED}
+        | ({} if measurement.comparison else {"comparison": NO_BASE})
+        | ({} if measurement.sampling else {"sampling": EVERY_BYTE}),
     )
 
 
@@ -110,6 +119,8 @@ def _assumptions(measurement: Measurement) -> Iterable[str]:
         yield _NORMALISED
     if any(each.tensor.dtype.itemsize >= 4 for each in measurement.layers):
         yield _UPPER_BITS
+    if measurement.sampling is not None:
+        yield _SAMPLED
 
 
 def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:
@@ -132,103 +143,29 @@ def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:
         bytes=sum(each.size for each in scanned),
         dtypes=dict(sorted(dtypes.items())),
         files=tuple(
-            ModelFile(each.name, each.size, _digest(each.name, each.sha256, measurement, sha256))
+            _file(each.name, each.size, _digest(each.name, each.sha256, measurement, sha256))
             for each in scanned
         ),
         reasons=reasons,
     )
 
 
+def _file(name: str, size: int, digest: Digest | None) -> ModelFile:
+    return ModelFile(name, size, digest, {} if digest else {"digest": SAMPLE_ONLY})
+
+
 def _digest(
     name: str, stated: str | None, measurement: Measurement, sha256: Mapping[str, str]
-) -> Digest:
+) -> Digest | None:
     computed = sha256.get(name) or stated
     if computed:
         return Digest("sha256", computed)
+    if measurement.sampling is not None:
+        return None
     tensors = [tensor for tensor in measurement.checkpoint.tensors if tensor.file == name]
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.name))
     content = b"".join(bytes.fromhex(measurement.digests[tensor.name]) for tensor in tensors)
     return Digest(TENSOR_DIGESTS, xxhash.xxh3_128_hexdigest(content))
-
-
-def _summary(measurement: Measurement) -> Summary:
-    layers = measurement.layers
-    reasons = Reasons()
-    state = network_state([each.state for each in layers if each.state])
-    summing = network_state(
-        [each.state for each in layers if each.state and each.layer.role is not Role.EMBEDDING]
-    )
-    engine = network([each.stage for each in layers if each.stage])
-    carnot = carnot_bound(
-        [each.state.reduced_temperature for each in layers if each.stage and each.state]
-    )
-    first = _whole(layers, "initialisation")
-    refresh = _whole(layers, "the base checkpoint")
-    count = sum(each.tally.count for each in layers)
-    no_stage = _no_stage(layers)
-    if engine.type is None:
-        reasons["engine_type"] = no_stage
-    return Summary(
-        temperature=reasons.value("temperature", state.temperature if state else None, NO_LAYER),
-        reduced_temperature=reasons.value(
-            "reduced_temperature", summing.reduced_temperature if summing else None, NO_SUM
-        ),
-        transition_temperature=reasons.value(
-            "transition_temperature", first.temperature if first else None, _no_first(layers, first)
-        ),
-        refresh_temperature=reasons.value(
-            "refresh_temperature",
-            refresh.temperature if refresh else None,
-            (refresh.reason if refresh else None)
-            or (NOT_IN_BASE if measurement.comparison else NO_BASE),
-        ),
-        order=reasons.value(
-            "order", state.order if state else None, NO_ENTROPY if layers else NO_LAYER
-        ),
-        work_efficiency=reasons.value("work_efficiency", engine.efficiency, no_stage),
-        engine_type=engine.type,
-        engine_shares=dict(engine.shares),
-        carnot_bound=reasons.value("carnot_bound", carnot, no_stage),
-        bits_per_parameter=reasons.value(
-            "bits_per_parameter",
-            sum(each.tally.bits * each.tally.count for each in layers) / count if count else None,
-            NO_LAYER,
-        ),
-        sparsity=reasons.value(
-            "sparsity",
-            sum(each.tally.zeros for each in layers) / count if count else None,
-            NO_LAYER,
-        ),
-        reasons=reasons,
-    )
-
-
-def _whole(layers: Sequence[LayerMeasurement], origin: str) -> Transition | None:
-    refresh = origin != "initialisation"
-    pairs = [
-        (each.state.parameters, found)
-        for each in layers
-        if each.state and (found := each.refresh if refresh else each.transition)
-    ]
-    return network_transition(pairs, origin)
-
-
-def _no_first(layers: Sequence[LayerMeasurement], whole: Transition | None) -> str:
-    if not layers:
-        return NO_LAYER
-    if whole is not None:
-        return whole.reason or ""
-    known = [
-        each.layer.initialisation_reason for each in layers if each.layer.initialisation_reason
-    ]
-    return known[0] if known else NO_ENTROPY
-
-
-def _no_stage(layers: Sequence[LayerMeasurement]) -> str:
-    reasons = [each.stage_reason for each in layers if each.layer.engine and each.stage_reason]
-    if reasons:
-        return reasons[0]
-    return "no layer is followed by an activation" if layers else NO_LAYER
 
 
 def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
@@ -236,8 +173,11 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     reasons = Reasons(probe=NOT_PROBED)
     if found.change is None:
         reasons["change"] = NO_BASE
-    no_entropy = tally.entropy_reason or NO_DEGREES
-    has_values = tally.moments.count > 0
+    no_degrees = TOO_FEW if found.sample else NO_DEGREES
+    no_entropy = tally.entropy_reason or no_degrees
+    moments = _moments(found, reasons)
+    if found.digest is None:
+        reasons["digest"] = SAMPLE_ONLY
     initialisation = layer.initialisation
     if initialisation is None:
         reasons["initialisation"] = layer.initialisation_reason or "it is not known"
@@ -254,9 +194,9 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         shape=layer.shape,
         dtype=found.tensor.dtype.label,
         parameters=tally.count,
-        temperature=reasons.value("temperature", state.temperature if state else None, NO_DEGREES),
+        temperature=reasons.value("temperature", state.temperature if state else None, no_degrees),
         reduced_temperature=reasons.value(
-            "reduced_temperature", state.reduced_temperature if state else None, NO_DEGREES
+            "reduced_temperature", state.reduced_temperature if state else None, no_degrees
         ),
         entropic_temperature=reasons.value(
             "entropic_temperature", state.entropic_temperature if state else None, no_entropy
@@ -281,18 +221,40 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         ),
         sparsity=tally.zeros / tally.count,
         bits_per_parameter=tally.bits,
-        mean=reasons.value("mean", tally.moments.mean if has_values else None, NO_DEGREES),
-        minimum=reasons.value("minimum", tally.moments.minimum if has_values else None, NO_DEGREES),
-        maximum=reasons.value("maximum", tally.moments.maximum if has_values else None, NO_DEGREES),
-        kurtosis=reasons.value("kurtosis", tally.moments.kurtosis, "its entries do not vary"),
+        mean=moments["mean"],
+        minimum=moments["minimum"],
+        maximum=moments["maximum"],
+        kurtosis=moments["kurtosis"],
         non_finite=tally.nan + tally.infinite,
         initialisation=_initialisation(initialisation),
         engine=engine,
         probe=None,
         change=found.change,
         digest=found.digest,
+        intervals=_intervals(found, LayerRecord),
         reasons=reasons,
     )
+
+
+def _moments(found: LayerMeasurement, reasons: Reasons) -> dict[str, float | None]:
+    """Mean, extremes and kurtosis; of a sample the mean alone says something of the whole."""
+    moments = found.tally.moments
+    none = NO_DEGREES if found.sample is None else TOO_FEW
+    extremes = {"minimum": moments.minimum, "maximum": moments.maximum}
+    values: dict[str, float | None] = {"mean": moments.mean, **extremes} if moments.count else {}
+    why = dict.fromkeys(("mean", *extremes), none) | {"kurtosis": "its entries do not vary"}
+    values["kurtosis"] = moments.kurtosis
+    if found.sample is not None:
+        values = {"mean": values.get("mean")}
+        why |= {**dict.fromkeys(extremes, SAMPLE_ONLY), "kurtosis": FARTHEST}
+    return {name: reasons.value(name, values.get(name), each) for name, each in why.items()}
+
+
+def _intervals(found: LayerMeasurement, record: type) -> dict[str, Interval]:
+    """The intervals of a layer's figures that are fields of the record."""
+    known = found.sample.intervals if found.sample else {}
+    names = {each.name for each in fields(record)}
+    return {name: each for name, each in known.items() if name in names}
 
 
 def _initialisation(start: Initialisation | None) -> InitialisationRecord | None:
@@ -323,6 +285,7 @@ def _engine(found: LayerMeasurement) -> Engine | None:
             "efficiency", stage.efficiency if stage else None, reason or "it absorbs no heat"
         ),
         estimated=True,
+        intervals=_intervals(found, Engine),
         reasons=reasons,
     )
 

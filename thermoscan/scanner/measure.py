@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
-from thermoscan.anatomy import Anatomy, Assumptions, dissect
-from thermoscan.anatomy.model import Layer
+from thermoscan.anatomy import Anatomy, Assumptions, anatomy_of
+from thermoscan.anatomy.model import Layer, Recorded
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.options import ScanOptions
 from thermoscan.scanner import stages
 from thermoscan.scanner.layer_states import first_transition, spread_of, state_of
+from thermoscan.scanner.measure_sample import measure_sample, plan_of
 from thermoscan.scanner.measurement import (
     LayerMeasurement,
     Measurement,
@@ -35,7 +37,7 @@ _NO_UNITS = Units(energy=np.zeros(0))
 
 
 def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) -> Measurement:
-    """Measures every layer of a checkpoint.
+    """Measures every layer of a checkpoint, from all of its bytes or from a sample of them.
 
     Args:
         checkpoint: Opened, and left open.
@@ -44,10 +46,15 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
 
     Raises:
         ChangedError: The checkpoint was cut short or replaced during the pass.
+        OptionError: The sample that is asked for is too small.
     """
     measuring = Measuring(checkpoint, options)
-    count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
     workers = workers_for(options, checkpoint)
+    chosen = plan_of(measuring, options)
+    if chosen is not None:
+        count = counter(progress, chosen.bytes_read)
+        return measure_sample(measuring, chosen, options.seed, workers, count)
+    count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
     reader = measuring.vectors
     for reading in stream.read(measuring.orders, reader, accumulate.visit, workers, count):
         measuring.take(reading)
@@ -78,12 +85,7 @@ class Measuring:
         """Tells what the tensors are and reads ahead the vectors that figures need."""
         assumptions = Assumptions.stated(options.activation, options.initialisation)
         self._checkpoint = checkpoint
-        self.anatomy = dissect(
-            checkpoint.tensors,
-            checkpoint.config,
-            aliases=checkpoint.aliases,
-            assumptions=assumptions,
-        )
+        self.anatomy = anatomy_of(checkpoint, assumptions)
         self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
         self.vectors = Vectors(self._by_name, checkpoint.reader)
         self.vectors.read_ahead(names_of(self.anatomy.layers))
@@ -100,27 +102,40 @@ class Measuring:
         for name, tally in reading.tallies.items():
             self._tallies[name] = self._finisher.take(name, tally)
 
-    def done(self) -> Measurement:
-        """Returns the measurement, once every tensor was taken."""
-        tallies, digests, by_name = self._tallies, self._digests, self._by_name
+    def done(
+        self,
+        layers: Mapping[str, LayerMeasurement] = MappingProxyType({}),
+        vectors: Mapping[str, VectorMeasurement] = MappingProxyType({}),
+    ) -> Measurement:
+        """Returns the measurement, once every tensor was taken.
+
+        Args:
+            layers: By name, those that were not taken whole.
+            vectors: By name, the same.
+        """
         return Measurement(
             checkpoint=self._checkpoint,
             anatomy=self.anatomy,
             layers=tuple(
-                self._finisher.layer(
-                    layer, by_name[layer.tensor], digests[layer.tensor], tallies[layer.name]
-                )
-                for layer in self.anatomy.layers
+                layers.get(each.name) or self._layer(each) for each in self.anatomy.layers
             ),
             vectors=tuple(
-                VectorMeasurement(
-                    each, by_name[each.tensor], digests[each.tensor], tallies[each.tensor]
-                )
+                vectors.get(each.tensor) or self._vector(each)
                 for each in self.anatomy.recorded
-                if each.tensor in tallies
+                if each.tensor in vectors or each.tensor in self._tallies
             ),
-            digests=digests,
+            digests=self._digests,
         )
+
+    def _layer(self, layer: Layer) -> LayerMeasurement:
+        tensor = self._by_name[layer.tensor]
+        digest, tally = self._digests[layer.tensor], self._tallies[layer.name]
+        return self._finisher.layer(layer, tensor, digest, tally)
+
+    def _vector(self, recorded: Recorded) -> VectorMeasurement:
+        tensor = self._by_name[recorded.tensor]
+        digest, tally = self._digests[recorded.tensor], self._tallies[recorded.tensor]
+        return VectorMeasurement(recorded, tensor, digest, tally)
 
 
 def orders_of(
@@ -204,4 +219,6 @@ class _Finisher:
             return stages.NOT_AN_ENGINE
         if layer.activation is None:
             return layer.activation_reason or "its activation is not known"
+        if layer.name in self._waiting:
+            return stages.OTHER_UNITS
         return self._reasons.get(layer.name, stages.NOT_FINITE)

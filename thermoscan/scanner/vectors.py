@@ -61,6 +61,11 @@ class Vectors:
             for tensor in run:
                 self.values(tensor.name)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the tensors whose bytes are known by now."""
+        return frozenset(self._content)
+
     def values(self, name: str) -> FloatArray | None:
         """Returns a float vector as float64; None where it is none, too large, or not finite."""
         tensor = self._tensors.get(name)

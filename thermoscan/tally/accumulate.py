@@ -109,5 +109,5 @@ def segment_patterns(
         counts += into.hist[-1, 256 * segment : 256 * (segment + 1)]
     else:
         counts = hist
-    patterns = np.flatnonzero(counts)
+    patterns = np.flatnonzero(counts > 0)
     return patterns, counts[patterns].astype(np.int64)

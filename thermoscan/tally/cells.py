@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thermoscan.dtypes import DType
-from thermoscan.theory.entropy import Codes, FloatArray, IntArray
+from thermoscan.theory.entropy import Codes, CountArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def magnitudes(dtype: DType) -> FloatArray:
     return (np.arange(0x7F, dtype=np.uint32) << 20).view(np.float32).astype(np.float64) * 2.0**120
 
 
-def codes_of(patterns: IntArray, counts: IntArray, dtype: DType) -> Codes:
+def codes_of(patterns: IntArray, counts: CountArray, dtype: DType) -> Codes:
     """Returns the occupied finite cells, in the order of their values.
 
     Args:

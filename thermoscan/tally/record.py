@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -89,6 +89,11 @@ class Moments:
         if not self.count or self.m2 * self.m2 <= 0:
             return None
         return self.count * self.m4 / (self.m2 * self.m2)
+
+    def weighed(self, weight: float) -> Moments:
+        """Returns the moments with every element counted so many times."""
+        sums = {name: weight * getattr(self, name) for name in ("count", "m2", "m3", "m4")}
+        return replace(self, **sums)
 
     def merge(self, other: Moments) -> Moments:
         """Returns the moments of both parts together (Pébay, SAND2008-6212, eq. 2.1 to 2.6)."""

@@ -24,6 +24,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+CountArray = IntArray | FloatArray
+"""Elements per cell; not whole numbers where elements have weights."""
 
 MINIMUM_CELLS = 8
 PER_CELL = 32
@@ -32,10 +34,20 @@ PER_CELL = 32
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """An estimate of differential entropy: value and standard error, nats per parameter."""
+    """An estimate of differential entropy, nats per parameter.
+
+    Attributes:
+        value: The estimate.
+        error: Its standard error.
+        resolution: The part of `error` that the width of the cells leaves; other elements drawn in
+            the same way share it.
+        correction: Miller and Madow's, which is a part of `value`.
+    """
 
     value: float
     error: float
+    resolution: float = 0.0
+    correction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +57,13 @@ class Codes:
     Attributes:
         signed: int64 ``(cells,)``, rising: the sign times the magnitude code; 0 is the cell around
             zero.
-        counts: int64 ``(cells,)``: elements per code, none of them 0.
+        counts: ``(cells,)``: elements per code, none of them 0.
         edges: float64: magnitude code k covers ``edges[k]`` to ``edges[k + 1]``.
         octave_bits: Codes per octave are two to this power.
     """
 
     signed: IntArray
-    counts: IntArray
+    counts: CountArray
     edges: FloatArray
     octave_bits: int
 
@@ -65,7 +77,7 @@ class Histogram:
     maximum: float
 
 
-def discrete_entropy(counts: IntArray) -> float:
+def discrete_entropy(counts: CountArray) -> float:
     """Returns the Shannon entropy of a histogram in bits per element; 0 for an empty one.
 
     >>> discrete_entropy(np.array([5, 5, 5, 5]))
@@ -91,9 +103,11 @@ def differential_entropy(histogram: Histogram) -> Entropy | None:
     bits = _bits_per_octave(codes)
     fine = cells_of(codes, bits)
     value, sampling = estimate(widths(fine, histogram), fine.counts)
+    correction = _correction(fine.counts)
     coarse = cells_of(codes, np.maximum(bits - 1, 0))
     coarser, _ = estimate(widths(coarse, histogram), coarse.counts)
-    return Entropy(value=value, error=math.hypot(sampling, (coarser - value) / 3))
+    resolution = abs(coarser - value) / 3
+    return Entropy(value, math.hypot(sampling, resolution), resolution, correction)
 
 
 def _bits_per_octave(codes: Codes) -> IntArray:
@@ -111,13 +125,13 @@ class Cells:
 
     Attributes:
         first: int64 ``(cells,)``, rising: each cell by its code next to zero.
-        counts: int64: elements per cell.
+        counts: Elements per cell.
         near: float64: magnitude at which the cell begins.
         far: float64: magnitude at which it ends.
     """
 
     first: IntArray
-    counts: IntArray
+    counts: CountArray
     near: FloatArray
     far: FloatArray
 
@@ -153,11 +167,17 @@ def starts(keys: IntArray) -> IntArray:
     return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
 
 
-def estimate(widths: FloatArray, counts: IntArray) -> tuple[float, float]:
+def estimate(widths: FloatArray, counts: CountArray) -> tuple[float, float]:
     """Returns entropy and sampling error of elements in cells of these widths, nats."""
     n = counts.sum()
     p = counts / n
     surprise = -np.log(p / widths)
     mean = float((p * surprise).sum())
     variance = max(float((p * surprise**2).sum()) - mean**2, 0.0)
-    return mean + (len(counts) - 1) / (2 * float(n)), math.sqrt(variance / float(n))
+    return mean + _correction(counts), math.sqrt(variance / float(n))
+
+
+def _correction(counts: CountArray) -> float:
+    """Miller and Madow's; a cell that holds only elements of small weight is occupied as little."""
+    occupied = float(np.minimum(counts, 1).sum())
+    return (occupied - 1) / (2 * float(counts.sum()))

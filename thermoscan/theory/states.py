@@ -113,7 +113,12 @@ def order(temperature: float, entropy: float) -> float:
     >>> round(order(1 / 3, math.log(2)), 4)  # uniform on [-1, 1]
     0.1765
     """
-    return max(0.5 * math.log(2 * math.pi * math.e * temperature) - entropy, 0.0)
+    return max(signed_order(temperature, entropy), 0.0)
+
+
+def signed_order(temperature: float, entropy: float) -> float:
+    """Returns J as it is estimated, which may be below 0 by the error of the entropy."""
+    return 0.5 * math.log(2 * math.pi * math.e * temperature) - entropy
 
 
 def layer_state(

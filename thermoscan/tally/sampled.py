@@ -1,0 +1,192 @@
+"""Reads the ranges of a plan and counts them group by group, as a whole pass counts blocks.
+
+Takes the draws of a `thermoscan.tally.sample.Plan`; gives for each layer the tally of all that was
+read of it, and the tallies with each group left out in turn, from which errors follow. What a
+tally says of single elements (its extremes, its levels) is true of what was read alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from thermoscan.checkpoint import ByteReader
+from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
+from thermoscan.tally.finish import Part, part_of, tallies
+from thermoscan.tally.layout import read_elements
+from thermoscan.tally.record import Tally
+from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
+from thermoscan.tally.stream import READ_BYTES, Block, Order, batched, expecting, in_order
+from thermoscan.tally.witness import new_witness
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One layer of a piece after its sample was read.
+
+    Attributes:
+        tally: Of all that was read.
+        without: With each group left out in turn.
+        share: That was read, of what was not certain to be read.
+        blocks: That were read of the piece.
+        units: Per group, the units of which every entry was read; None where units were read in
+            part.
+        certain: Units that were certain to be read.
+        inputs: Whether it was read input by input: whole rows of all units' entries.
+        even: Whether no exact zero, or nothing else, was seen by chance: then no group shows that
+            others may have met another share of zeros.
+    """
+
+    tally: Tally
+    without: tuple[Tally, ...]
+    share: float
+    blocks: int
+    units: tuple[Rows, ...] | None
+    certain: Rows
+    inputs: bool
+    even: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One group of one draw, or what is certain to be read."""
+
+    draw: Draw
+    ranges: tuple[Range, ...]
+    nbytes: int
+
+
+def read_samples(
+    draws: Sequence[Draw],
+    orders: Sequence[Order],
+    reader: ByteReader,
+    visit: Visit,
+    workers: int,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[Draw, dict[str, Sampled]]]:
+    """Reads draws and yields each with its layers by name.
+
+    Args:
+        draws: What to read, of a plan made from `orders`.
+        orders: Of the whole pass.
+        reader: Where the bytes are.
+        visit: How a chunk is counted.
+        workers: Number of threads.
+        progress: Called with the bytes that were read since the last call.
+
+    Raises:
+        ChangedError: The checkpoint was cut short or replaced during the pass.
+    """
+    local = threading.local()
+
+    def run(jobs: list[_Job]) -> list[tuple[_Job, Part]]:
+        if not hasattr(local, "buffer"):
+            local.buffer = np.empty(READ_BYTES, np.uint8)
+        buffer = memoryview(local.buffer)
+        return [(job, _count(job, orders, reader, visit, buffer)) for job in jobs]
+
+    jobs = (
+        _Job(draw, ranges, elements_of(ranges) * orders[draw.order].tensor.dtype.itemsize)
+        for draw in draws
+        for ranges in (draw.certain, *draw.groups)
+    )
+    parts: list[Part] = []
+    for job, part in in_order(batched(jobs, lambda job: job.nbytes), run, workers):
+        parts.append(part)
+        progress(job.nbytes)
+        if len(parts) == 1 + GROUPS:
+            yield job.draw, _sampled(job.draw, orders[job.draw.order], parts)
+            parts = []
+
+
+def _count(
+    job: _Job, orders: Sequence[Order], reader: ByteReader, visit: Visit, buffer: memoryview
+) -> Part:
+    """Reads and counts one group."""
+    draw, tensor = job.draw, orders[job.draw.order].tensor
+    itemsize = tensor.dtype.itemsize
+    sums, witness = Accumulator(draw.piece, tensor.dtype), new_witness(tensor.dtype)
+    begin = draw.piece.start * itemsize
+    for start, stop in job.ranges:
+        block = Block(draw.order, begin + start * itemsize, begin + stop * itemsize)
+        with expecting(reader, [(tensor, block)]):
+            for first in range(block.first, block.last, READ_BYTES):
+                chunk = buffer[: min(READ_BYTES, block.last - first)]
+                read_elements(reader, tensor, first, chunk)
+                bits = bits_of(chunk, tensor.dtype)
+                visit(sums, bits, (first - begin) // itemsize)
+                if itemsize >= 4:
+                    witness = witness.see(bits)
+    return part_of(sums, witness)
+
+
+def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampled]:
+    """Draws the tallies of a piece: from what was certain, then all groups or all but one."""
+    piece, dtype = draw.piece, order.tensor.dtype
+    certain, groups = parts[0], parts[1:]
+    merged = [reduce(Part.merge, groups), *_without(groups)]
+    counts = [elements_of(ranges) for ranges in draw.groups]
+    read = [sum(counts), *(sum(counts) - count for count in counts)]
+    seen = tallies(piece, dtype, reduce(Part.merge, parts))
+    by_chance = tallies(piece, dtype, merged[0])
+    if draw.certain:
+        rest = piece.size - elements_of(draw.certain)
+        merged = [
+            _weighed(certain, part, count, rest) for part, count in zip(merged, read, strict=True)
+        ]
+    by_layer = [tallies(piece, dtype, part) for part in merged]
+    whole_units = draw.row is not None and piece.outer == 1
+    units = tuple(_rows(ranges, piece.post) for ranges in draw.groups) if whole_units else None
+    return {
+        name: Sampled(
+            tally=replace(by_layer[0][k], nan=seen[k].nan, infinite=seen[k].infinite),
+            without=tuple(each[k] for each in by_layer[1:]),
+            share=draw.share,
+            blocks=draw.blocks,
+            units=units,
+            certain=_rows(draw.certain, piece.post),
+            inputs=draw.row is not None and piece.outer > 1,
+            even=by_chance[k].zeros in (0, by_chance[k].count),
+        )
+        for k, name in enumerate(piece.layers)
+    }
+
+
+def _weighed(certain: Part, others: Part, count: int, rest: int) -> Part:
+    """Puts together what was certain to be read and a random part of the others.
+
+    The others count as they are, for errors and cells depend on how many they are.
+
+    Args:
+        certain: Its elements stand for themselves alone.
+        others: Of `count` elements.
+        count: How many they are.
+        rest: How many they stand for.
+    """
+    return others.merge(certain.weighed(count / rest))
+
+
+def _without(parts: Sequence[Part]) -> Iterator[Part]:
+    """Merges all parts but one, in turn; counts are added, as moments cannot be subtracted."""
+    after: list[Part] = [parts[-1]]
+    for part in reversed(parts[1:-1]):
+        after.append(part.merge(after[-1]))
+    before = parts[0]
+    yield after.pop()
+    for part in parts[1:-1]:
+        yield before.merge(after.pop())
+        before = before.merge(part)
+    yield before
+
+
+def _rows(ranges: Sequence[tuple[int, int]], row: int) -> Rows:
+    return np.concatenate(
+        [np.zeros(0, np.int64)] + [np.arange(start // row, stop // row) for start, stop in ranges]
+    )
