@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from thermoscan.card import Card
@@ -23,6 +23,7 @@ from thermoscan_reports.roles import GROUPS, Group, group_of
 TITLED = 80
 RINGS = 20
 _DECADE_STEPS = (1, 2, 5)
+_LETTER = 7
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Plot:
         titled: True where marks are few enough to carry titles.
         rings: Layers with findings, where they are at most `RINGS`.
         rugs: Layers with findings, where they are more.
-        ticks_x: Blocks, or layer numbers where names hold no block.
+        ticks_x: Components, else blocks, or layer numbers where most names hold no block.
         ticks_y: Values.
         landmarks: Lines with their names.
         axis_x: What the horizontal axis counts.
@@ -244,17 +245,40 @@ def _ticks_y(canvas: _Canvas) -> list[float]:
 
 
 def _ticks_x(card: Card, canvas: _Canvas) -> tuple[tuple[Tick, ...], str]:
-    """About eight: a block's first layer, or layer numbers where there are no blocks."""
-    starts: dict[int, int] = {}
-    for index, layer in enumerate(card.layers):
-        if layer.depth is not None:
-            starts.setdefault(layer.depth, index)
+    """The components in their middle where there are several, as each has blocks of its own.
+
+    Else about eight: where blocks begin, which are numbered anew in a decoder, or layer numbers
+    where most layers are in no block.
+    """
+    components = _components(card)
+    if len(components) > 1:
+        named = [
+            (name, canvas.x((first + last) / 2))
+            for name, first, last in components
+            if canvas.x(last) - canvas.x(first) > _LETTER * len(name)
+        ]
+        return tuple(Tick(round(at), name) for name, at in named), "component"
+    inside = [(layer.depth, index) for index, layer in enumerate(card.layers)]
+    inside = [(depth, index) for depth, index in inside if depth is not None]
+    starts = [next(group) for _, group in groupby(inside, key=lambda each: each[0])]
     axis = "block"
-    if len(starts) < 2:
-        axis, starts = "layer", {index: index for index in range(canvas.count)}
-    step = max(1, math.ceil(len(starts) / 8))
-    chosen = list(starts.items())[::step]
+    if len(starts) < 2 or 2 * len(inside) < canvas.count:
+        axis, starts = "layer", [(index, index) for index in range(canvas.count)]
+    chosen = starts[:: max(1, math.ceil(len(starts) / 8))]
     return tuple(Tick(round(canvas.x(index)), str(label)) for label, index in chosen), axis
+
+
+def _components(card: Card) -> list[tuple[str, int, int]]:
+    """The components of a pipeline with their first and last layer; none where it is no pipeline.
+
+    Names of layers begin with their component's, which is the folder of its weights.
+    """
+    folders = {file.name.rpartition("/")[0] for file in card.model.files}
+    runs = groupby(range(len(card.layers)), key=lambda at: card.layers[at].name.partition(".")[0])
+    found = [(name, list(run)) for name, run in runs]
+    if not folders.issuperset(name for name, _ in found):
+        return []
+    return [(printable(name, 30), run[0], run[-1]) for name, run in found]
 
 
 def _by_group(points: Sequence[_Point]) -> list[tuple[Group, list[_Point]]]:

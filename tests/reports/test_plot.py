@@ -130,3 +130,44 @@ def test_groups_differ_in_mark_or_cap_and_in_colour_and_unknown_roles_have_one()
     marks = [group.mark for group in GROUPS if group.label not in ("attention", "MLP")]
     assert len(set(marks)) == len(marks)
     assert group_of("<script>").label == "other"
+
+
+def test_the_blocks_of_a_decoder_are_ticked_behind_those_of_the_encoder() -> None:
+    depths = [None, 0, 0, 1, None, 0, 1, 1]
+    some = cards.of_layers(8)
+    layers = tuple(
+        replace(layer, depth=depth) for layer, depth in zip(some.layers, depths, strict=True)
+    )
+    plot = plot_of(replace(some, layers=layers), PROFILE, FRAME)
+    assert plot.axis_x == "block"
+    assert [tick.label for tick in plot.ticks_x] == ["0", "1", "0", "1"]
+    room = FRAME.width - FRAME.left - FRAME.right
+    begin = [FRAME.left + room * (at + 0.5) / 8 for at in (1, 3, 5, 6)]
+    assert [tick.at for tick in plot.ticks_x] == [round(at) for at in begin]
+
+
+def test_a_few_layers_in_blocks_give_the_axis_no_blocks() -> None:
+    some = cards.of_layers(9)
+    depths = {3: 0, 4: 0, 5: 1, 6: 1}
+    layers = tuple(replace(each, depth=depths.get(at)) for at, each in enumerate(some.layers))
+    assert plot_of(replace(some, layers=layers), PROFILE, FRAME).axis_x == "layer"
+
+
+def test_the_axis_of_a_pipeline_names_the_components_that_have_room() -> None:
+    some = cards.of_layers(100)
+    (file,) = some.model.files[:1]
+    names = ("text_encoder", "unet", "vae")
+    files = tuple(replace(file, name=f"{name}/model.safetensors") for name in names)
+    owners = ["text_encoder"] * 5 + ["unet"] * 80 + ["vae"] * 15
+    layers = tuple(
+        replace(layer, name=f"{owner}.{at}.weight")
+        for at, (layer, owner) in enumerate(zip(some.layers, owners, strict=True))
+    )
+    card = replace(some, model=replace(some.model, files=files), layers=layers)
+    plot = plot_of(card, PROFILE, FRAME)
+    assert plot.axis_x == "component"
+    room = FRAME.width - FRAME.left - FRAME.right
+    middle = {"unet": FRAME.left + room * 0.45, "vae": FRAME.left + room * 0.925}
+    assert {tick.label: tick.at for tick in plot.ticks_x} == {
+        name: round(at) for name, at in middle.items()
+    }
