@@ -159,9 +159,10 @@ def _indented(text: Text) -> Padding:
 
 
 def _roles(card: Card) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("role")
-    for name in ("layers", "parameters", "median τ", "range of τ", "median J", "median η"):
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("\nrole")
+    # Headers of two lines leave room for the roles at 80 columns.
+    for name in ("\nlayers", "\nparams", "median\nτ", "\nrange of τ", "median\nJ", "median\nη"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in role_lines(card):
         texts = (line.role, f"{line.layers:,}", line.parameters, line.reduced, line.span,

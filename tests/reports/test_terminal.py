@@ -39,7 +39,7 @@ def test_verdict_numbers_findings_roles_and_coverage_are_there_in_this_order() -
         "! Decayed:",
         "    pooler.dense.weight: T is 0.21",
         "i Wasted precision:",
-        "median τ",
+        "range of τ",
         "99.75 % analysed",
         "refused: onnx/model.onnx: ONNX graphs are not read",
     ]
@@ -60,7 +60,7 @@ def test_a_sample_says_so_with_its_intervals_and_what_it_could_not_look_for() ->
 def test_what_was_run_and_compared_stands_below_the_roles() -> None:
     text = TerminalReporter(width=160, colour=False).render(cards.complete())
     parts = [
-        "median τ",
+        "range of τ",
         "Beside nreimers/MiniLM-L6-H384-uncased",
         "Fine-tune: 99.9 % of the base is kept",
         "refresh temperature ΔE / ΔS",
@@ -84,6 +84,12 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     for card in (cards.realistic(), cards.complete(), cards.hostile(), cards.bare()):
         for line in TerminalReporter(width=width, colour=False).render(card).splitlines():
             assert len(line) <= width
+
+
+def test_a_role_stands_on_one_line_at_80_columns() -> None:
+    text = TerminalReporter(width=80, colour=False).render(cards.realistic())
+    assert re.search(r"^attention output +6 ", text, re.MULTILINE)
+    assert "…\n" not in text
 
 
 def test_hostile_names_bring_no_escapes_markup_or_controls() -> None:
