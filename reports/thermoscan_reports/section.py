@@ -50,10 +50,14 @@ def _parts(card: Card) -> Iterator[str]:
     headline = words(page.verdict.headline)
     yield " ".join((f"**{headline}**", *map(words, page.verdict.sentences)))
     rows = (_row(figure) for figure in page.figures if figure.key in _FIGURES)
+    if page.sample:
+        yield words(page.sample, 1000)
     yield "\n".join(("| figure | value | meaning |", "|---|---|---|", *rows))
     yield from _findings(page)
-    yield from (words(text, 1000) for text in (page.sample, page.not_looked_for) if text)
-    how = "The figures come from the weights alone; the model was not run."
+    if page.not_looked_for:
+        yield words(page.not_looked_for, 1000)
+    what = "the weights" if card.sampling is None else "a sample of the weights"
+    how = f"The figures come from {what} alone; the model was not run."
     if card.probe is not None:
         how = "Where a figure was measured on data, it says so; the others come from the weights."
     yield f"{how} They follow Dong Zhang, {_PAPER}."

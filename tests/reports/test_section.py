@@ -104,7 +104,9 @@ def test_a_sample_says_so_with_its_intervals_and_what_it_did_not_look_for() -> N
     text = SectionReporter().render(sampled())
     low, high = sampled().summary.intervals["reduced_temperature"]
     assert f"| 95 %: {low:.2f} to {high:.2f}. Fan-in" in text
-    assert "\n\nEstimated from 4.7 % of the bytes, with 95 % intervals: " in text
+    estimated = text.index("\n\nEstimated from 4.7 % of the bytes, with 95 % intervals: ")
+    assert estimated < text.index("| figure |")
+    assert "The figures come from a sample of the weights alone; the model was not run." in text
     assert "\n\nNot looked for: " in text
 
 
