@@ -42,7 +42,7 @@ _TENSORFLOW = Unread("tensorflow", "a TensorFlow model", "convert it to a PyTorc
 _ONNX_MODEL = Unread("onnx", "an ONNX model", "scan the checkpoint it was exported from")
 _FLAX = Unread("flax", "a Flax msgpack checkpoint", _SAVE_AS)
 _PICKLE = Unread("pickle", "a Python pickle, which can run code", _SAVE_AS)
-_UNKNOWN = Unread("unknown", "of no format that is known here", "name a checkpoint")
+_UNKNOWN = Unread("unknown", "a file of no known format", "name a checkpoint")
 
 # Formats told by fixed bytes at a fixed place. "Keras" 2 writes HDF5.
 _MAGIC = (

@@ -163,7 +163,8 @@ def error_of_status(status: int, source: str) -> SourceError:
         reason = "somebody has committed meanwhile, and nothing was written; try again"
         return HubError("hub-moved", reason, file=source)
     if status in {401, 403}:
-        return HubError("hub-token", f"the hub denies access ({status}); {_LOG_IN}", file=source)
+        reason = f"the hub denies access ({status}); check the token: {_LOG_IN}"
+        return HubError("hub-token", reason, file=source)
     if status in {408, 504}:
         return _timeout(source)
     if status >= 500:

@@ -97,8 +97,8 @@ def _chosen(folder: Folder, names: list[str], limits: Limits) -> str:
         if not inner:
             raise
         reason = (
-            "it holds no weight file; there are weights in its sub-folders, of which --file names "
-            f"one: {listed(inner)}"
+            "it holds no weight file; there are weights in its sub-folders, scan one of them with "
+            f"--file: {listed(inner)}"
         )
         raise SourceNotFoundError(error.code, reason, file=error.file) from None
 

@@ -88,7 +88,7 @@ def choose(names: Iterable[str], source: str) -> str:
         if group:
             raise SourceError(
                 "several-checkpoints",
-                f"it holds several checkpoints, of which --file names one: {listed(group)}",
+                f"it holds several checkpoints; scan one of them with --file: {listed(group)}",
                 file=source,
             )
     raise SourceNotFoundError("no-weights", "it holds no weight file", file=source)

@@ -107,10 +107,10 @@ def test_real_files_of_other_formats_are_refused_by_name(name: str, code: str) -
         (pickle.dumps({"a": 1}, protocol=4), "format-pickle", "pickle"),
         (b"\x81\xa6params\x81\xa1w\x01", "format-flax", "Flax"),
         (b"\xde\x00\x10\xa6params", "format-flax", "Flax"),
-        (b"just some text", "format-unknown", "no format"),
-        (b'{"error": "not found"}', "format-unknown", "no format"),
-        (b"x", "format-unknown", "no format"),
-        (bytes(4096), "format-unknown", "no format"),
+        (b"just some text", "format-unknown", "no known format"),
+        (b'{"error": "not found"}', "format-unknown", "no known format"),
+        (b"x", "format-unknown", "no known format"),
+        (bytes(4096), "format-unknown", "no known format"),
     ],
 )
 def test_each_other_format_is_refused_whatever_its_file_is_called(

@@ -52,7 +52,7 @@ def test_without_a_name_several_checkpoints_are_refused_and_the_way_out_is_said(
 ) -> None:
     error = refusal(folder)
     assert error.code == "several-checkpoints"
-    assert error.reason.endswith("--file names one: a.safetensors, b.safetensors")
+    assert error.reason.endswith("with --file: a.safetensors, b.safetensors")
 
 
 def test_the_named_file_is_scanned_and_the_others_are_recorded(folder: Path) -> None:
@@ -200,4 +200,4 @@ def test_a_folder_with_weights_in_sub_folders_alone_names_these(
         write_tensors(tmp_path / home / "model.safetensors", "w")
     error = refusal(tmp_path)
     assert (type(error), error.code) == (SourceNotFoundError, "no-weights")
-    assert error.reason.endswith(f"--file names one: {', '.join(homes)}")
+    assert error.reason.endswith(f"with --file: {', '.join(homes)}")
