@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from thermoscan._version import __version__
 from thermoscan.attaching.plan import Plan
@@ -37,7 +37,7 @@ This adds a report on the state of the weights to the model card.
 - In `README.md` it adds the tag `thermoscan`, and a section between two comments. Nothing else
   changes, then or in an update. Move the section wherever you like.
 - `thermoscan/card.html` and `thermoscan/card.json` are the full report.
-- The report was made from the weights alone. Anyone can make it again: `thermoscan {id}`.
+- The end of the section says what it was made from. Anyone can look again: `thermoscan {id}`.
 """
 
 
@@ -65,7 +65,7 @@ class HubPublisher:
         """Returns the repository as it is now at the revision.
 
         Raises:
-            OptionError: ``hub-has-no-folder``, or what `parse_hub_name` raises.
+            OptionError: ``hub-has-no-folder``, ``target-is-file``, or what `parse_hub_name` raises.
             SourceError: See `thermoscan_adapters.hub_errors` for the codes.
             AttachError: ``file-too-long``.
         """
@@ -75,6 +75,10 @@ class HubPublisher:
         with hub_errors(target):
             api = self._api()
             name = parse_hub_name(target, revision, api.endpoint)
+            if name.file is not None:
+                reason = "a report is of a whole repository; name that, and of one file's scan the "
+                reason += "card (--card)"
+                raise OptionError("target-is-file", reason, file=target)
             if way is not Way.SHOW:
                 # Without a token a commit would be answered as if there were no such model.
                 self._patience.call(api.whoami)
@@ -192,13 +196,26 @@ def _commit(api: HfApi, place: Place, plan: Plan, way: Way) -> str:
 
 def _contents(api: HfApi, listing: Listing, names: Collection[str]) -> dict[str, bytes]:
     """Returns the contents of those of `names` that are listed; leaves nothing on the disk."""
-    found = {}
+    found, no_bar = {}, _no_bar()
     for name in sorted(set(names) & listing.files.keys()):
         size, most = listing.files[name].size, Limits().report_bytes
         if size > most:
             reason = f"it has {size} bytes, more than the limit of {most}"
             raise AttachError("file-too-long", reason, file=name)
         with tempfile.TemporaryDirectory() as folder:
-            path = api.hf_hub_download(listing.id, name, revision=listing.commit, local_dir=folder)
+            path = api.hf_hub_download(
+                listing.id, name, revision=listing.commit, local_dir=folder, tqdm_class=no_bar
+            )
             found[name] = Path(path).read_bytes()
     return found
+
+
+def _no_bar() -> type[Any]:
+    """Returns a progress bar that is none: these files are short, and one leaves a blank line."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined] # noqa: PLC0415
+
+    class NoBar(tqdm):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **{**named, "disable": True})  # type: ignore[no-untyped-call]
+
+    return NoBar

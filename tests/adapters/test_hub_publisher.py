@@ -126,7 +126,7 @@ def test_a_stranger_opens_one_pull_request_and_the_next_run_does_nothing(world: 
 
     before = len(world.written)
     again = world.attach(Way.PULL_REQUEST, STRANGER)
-    assert (again.done, again.plan.changes) == (None, ())
+    assert (again.done, again.plan.changes, again.revision) == (None, (), "refs/pr/1")
     assert len(world.written) == before
 
 
@@ -310,6 +310,15 @@ def test_who_may_not_is_told_why(
     assert scanned == (token in {STRANGER, READER})
     assert world.text().encode() == CARD
     assert world.repository.discussions == []
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "unet"])
+def test_a_report_is_of_no_single_file(world: World, file: str) -> None:
+    before = len(world.hub.requests)
+    assert world.refused(Way.COMMIT, target=f"hf://org/name/{file}") == "target-is-file"
+    url = f"{world.hub.endpoint}/org/name/blob/main/{file}"
+    assert world.refused(Way.SHOW, target=url) == "target-is-file"
+    assert len(world.hub.requests) == before
 
 
 def test_what_is_not_there_or_not_open_is_told(world: World) -> None:

@@ -86,7 +86,8 @@ def test_a_pull_request_on_a_hub_from_the_diff_to_nothing_to_do(
     assert opened.stdout == f"Opened a pull request: {hub.endpoint}/org/name/discussions/1\n"
     again = run("attach", f"{hub.endpoint}/org/name", "--open-pr", cwd=tmp_path, **at)
     assert (again.returncode, again.stdout) == (0, "")
-    assert again.stderr == "Nothing to do: the report is there already, and is the same.\n"
+    said = "Nothing to do: the report is in refs/pr/1 already, and is the same.\n"
+    assert again.stderr == said
     denied = run("attach", "org/name", "--commit", cwd=tmp_path, **at)
     assert denied.returncode == 2
     assert "(--open-pr) [hub-read-only]" in denied.stderr
@@ -136,13 +137,33 @@ def test_a_model_card_steers_no_terminal(folder: Path, tmp_path: Path) -> None:
     command = [str(SCRIPT), "attach", "./model", "--diff", "-q"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path), stdout=theirs) as done:
         os.close(theirs)
-        shown = b""
-        while chunk := _read(ours):
-            shown += chunk
-    os.close(ours)
+        shown = _read_all(ours)
     assert done.returncode == 0
     assert b"\\x1b]0;title\\x07\\x1b[2Jgone \\u202e" in shown
     assert b"\x1b" not in shown
+
+
+def test_a_terminal_that_was_shown_the_diff_is_told_how_to_publish_it(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [str(SCRIPT), "attach", "org/name", "-q"]
+    at = environment(tmp_path, HF_ENDPOINT=hub.endpoint)
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=at, stdout=subprocess.DEVNULL, stderr=theirs
+    ) as done:
+        os.close(theirs)
+        said = _read_all(ours)
+    assert done.returncode == 0
+    assert said == b"Nothing was changed: --open-pr or --commit would do it.\r\n"
+
+
+def _read_all(terminal: int) -> bytes:
+    said = b""
+    while chunk := _read(terminal):
+        said += chunk
+    os.close(terminal)
+    return said
 
 
 def _read(descriptor: int) -> bytes:

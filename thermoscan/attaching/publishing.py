@@ -103,10 +103,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What was planned, and what was done in words; None where nothing was."""
+    """What was planned, and what was done in words; None where nothing was.
+
+    `revision` is what the plan is for: the pull request's, where one is open.
+    """
 
     plan: Plan
     done: str | None
+    revision: str | None
 
 
 def attach(request: Request, publisher: Publisher, scan: Callable[[Place], Card]) -> Attached:
@@ -137,9 +141,9 @@ def attach(request: Request, publisher: Publisher, scan: Callable[[Place], Card]
             card = _settled(card, place, publisher)
             plan = plan_of(card, place.files)
     if way is Way.SHOW or (way is not Way.COMMENT and not plan.changes):
-        return Attached(plan, None)
+        return Attached(plan, None, place.revision)
     comment = reporter("comment").render(card)
-    return Attached(plan, publisher.publish(place, plan, comment, way))
+    return Attached(plan, publisher.publish(place, plan, comment, way), place.revision)
 
 
 def check_card(card: Card, place: Place, publisher: Publisher) -> None:

@@ -58,10 +58,13 @@ def attach(
         click.echo(note, err=True)
     if way in {Way.SHOW, Way.WRITE} and attached.plan.changes:
         _show(diff_of(attached.plan))
+        if way is Way.SHOW and not show and sys.stderr.isatty():
+            click.echo("Nothing was changed: --open-pr or --commit would do it.", err=True)
     if attached.done is not None:
         click.echo(printable(attached.done, 1000), err=way is Way.WRITE)
     elif not attached.plan.changes:
-        click.echo("Nothing to do: the report is there already, and is the same.", err=True)
+        where = f"in {printable(attached.revision)}" if attached.revision else "there"
+        click.echo(f"Nothing to do: the report is {where} already, and is the same.", err=True)
 
 
 def _one(asked: list[Way], default: Way) -> Way:
