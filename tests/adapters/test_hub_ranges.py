@@ -229,5 +229,5 @@ def test_memory_does_not_grow_with_the_file_and_nothing_is_written(
     hub: LoopbackHub, tmp_path: Path
 ) -> None:
     small, large = (peak_of(hub, tmp_path, tensors) for tensors in (8, 32))
-    assert large < small + 40_000  # KB; the files differ by 192 MB
+    assert large < small + 60_000  # KB, for eight threads and not two; the files differ by 192 MB
     assert large < 400_000
