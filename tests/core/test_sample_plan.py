@@ -13,8 +13,9 @@ from thermoscan.checkpoint import Tensor
 from thermoscan.dtypes import DType
 from thermoscan.errors import OptionError
 from thermoscan.tally.geometry import Piece
-from thermoscan.tally.sample import GROUPS, SMALL, Draw, Plan, plan
+from thermoscan.tally.sample import SMALL, Draw, Plan, plan
 from thermoscan.tally.stream import Order
+from thermoscan.theory.jackknife import GROUPS
 
 
 def matrix(

@@ -20,9 +20,10 @@ from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
 from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
-from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
+from thermoscan.tally.sample import Draw, Range, elements_of
 from thermoscan.tally.stream import READ_BYTES, Block, Order, batched, expecting, in_order
 from thermoscan.tally.witness import new_witness
+from thermoscan.theory.jackknife import GROUPS
 
 Rows = npt.NDArray[np.int64]
 
