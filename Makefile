@@ -46,13 +46,17 @@ lint: .venv/dev  ## Linters and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev .venv/checkpoints $(if $(RIVALS),rivals)  ## Measures speed, writes docs/benchmarks.md (RIVALS=1: other tools too)
+bench: .venv/dev .venv/checkpoints $(if $(RIVALS),rivals)  ## Measures speed, writes docs/benchmarks*.md (RIVALS=1: other tools too)
 	$(BIN)/python -m benchmarks
 
 # The other tools that a scan is compared with, each at the version and in the environment of its own.
 .PHONY: bench-rivals rivals
 bench-rivals: .venv/dev .venv/checkpoints rivals
 	$(BIN)/python -m benchmarks rivals
+
+.PHONY: bench-remote
+bench-remote: .venv/dev
+	$(BIN)/python -m benchmarks remote
 
 rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 

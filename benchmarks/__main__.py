@@ -7,25 +7,31 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import report, rivals, startup, tally, whole
+from benchmarks import remote, report, rivals, startup, tally, whole
 from benchmarks.report import Row, Section
 from benchmarks.scale import FULL, SMALL, Scale
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCUMENTATION = Path(__file__).parents[1] / "docs"
 
 _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
     "tally": ("The pass over the bytes", tally.__doc__ or "", tally.measure),
     "whole": ("A whole scan", whole.__doc__ or "", whole.measure),
     "startup": ("Small things", startup.__doc__ or "", startup.measure),
     "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
+    "remote": ("Scans by range", remote.__doc__ or "", remote.measure),
 }
+_PAGES = {
+    "benchmarks.md": ("tally", "whole", "startup", "rivals"),
+    "benchmarks-remote.md": ("remote",),
+}
+"""Page -> its sections. A page is of one run, so that its figures belong together."""
 _NOT_INSTALLED = (
     "Not measured in this run: the other tools are not installed (`make bench RIVALS=1` does it)."
 )
 
 
-def main(arguments: Sequence[str] | None = None, documentation: Path = PAGE) -> None:
-    """Measures, prints the table, and writes the page if everything was measured at full scale."""
+def main(arguments: Sequence[str] | None = None, documentation: Path = DOCUMENTATION) -> None:
+    """Measures, prints the table, and writes each page that was measured whole at full scale."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument(
         "sections",
@@ -41,10 +47,12 @@ def main(arguments: Sequence[str] | None = None, documentation: Path = PAGE) -> 
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     scale = SMALL if options.small else FULL
-    sections = [_section(name, scale) for name in options.sections or _TITLES]
-    print(report.table(sections))
-    if not options.sections and not options.small:
-        documentation.write_text(report.page(sections), encoding="utf-8")
+    sections = {name: _section(name, scale) for name in options.sections or _TITLES}
+    print(report.table(list(sections.values())))
+    for page, names in _PAGES.items():
+        if sections.keys() >= set(names) and scale is FULL:
+            text = report.page(page, [sections[name] for name in names])
+            (documentation / page).write_text(text, encoding="utf-8")
 
 
 def _section(name: str, scale: Scale) -> Section:

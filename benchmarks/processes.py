@@ -54,7 +54,7 @@ def take(command: Sequence[str], **environment: str) -> Taken:
     return Taken(**json.loads(done.stdout))
 
 
-def scan(model: Path, **environment: str) -> Taken:
+def scan(model: Path | str, **environment: str) -> Taken:
     """Runs ``thermoscan scan`` on a model, its cards thrown away, and returns what it took."""
     with tempfile.TemporaryDirectory() as out:
         return take([THERMOSCAN, "scan", str(model), "--out", out], **environment)

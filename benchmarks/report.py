@@ -1,4 +1,4 @@
-"""Rows of figures with their targets, as a terminal's table and as ``docs/benchmarks.md``."""
+"""Rows of figures with their targets, as a terminal's table and as pages of ``docs``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ from pathlib import Path
 
 _COLUMNS = ("", "measured", "target", "met", "how")
 
-_HEADER = """# Benchmarks
+_HEADERS = {
+    "benchmarks.md": """# Benchmarks
 
 Written by `make bench`, which anyone can run. `make bench RIVALS=1` also installs the other tools
 and measures them. Rates are compared within one run, the two sides taking turns; a ratio is the
 median over the rounds. The checkpoints are made on first use (12 GB, in the system's temporary
-folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`.
+folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Scans of a hub have
+a [page of their own](benchmarks-remote.md).
 
-"""
+""",
+    "benchmarks-remote.md": """# Benchmarks of remote scans
+
+Written by `make bench`, or `make bench-remote` for this page alone. Rates are compared within one
+run, the sides taking turns; a ratio is the median over the rounds. The others are
+[here](benchmarks.md).
+
+""",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +103,9 @@ def table(sections: Sequence[Section]) -> str:
     )
 
 
-def page(sections: Sequence[Section]) -> str:
-    """Returns the page of the documentation."""
-    return _HEADER + _facts(machine()) + "".join(_part(section) for section in sections)
+def page(name: str, sections: Sequence[Section]) -> str:
+    """Returns the page of the documentation that has this name."""
+    return _HEADERS[name] + _facts(machine()) + "".join(_part(section) for section in sections)
 
 
 def machine() -> Mapping[str, str]:

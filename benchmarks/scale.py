@@ -18,6 +18,7 @@ class Scale:
         vocabulary: Its vocabulary.
         gpt2_layers: Blocks of the GPT-2; 12 are 124 M parameters.
         rounds: Interleaved rounds of a comparison.
+        latencies_ms: What a hub adds to each request, one after the other.
         starts: Interleaved rounds where a process takes less than a second.
     """
 
@@ -29,6 +30,7 @@ class Scale:
     vocabulary: int
     gpt2_layers: int
     rounds: int
+    latencies_ms: tuple[int, ...]
     starts: int
 
 
@@ -41,6 +43,7 @@ FULL = Scale(
     vocabulary=32000,
     gpt2_layers=12,
     rounds=5,
+    latencies_ms=(0, 20, 50),
     starts=11,
 )
 SMALL = Scale(
@@ -52,5 +55,6 @@ SMALL = Scale(
     vocabulary=128,
     gpt2_layers=1,
     rounds=2,
+    latencies_ms=(0,),
     starts=1,
 )

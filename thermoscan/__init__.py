@@ -17,6 +17,7 @@ Architecture, which is also the order of the work::
 `scanner`            the road itself, and the card it ends in
 `probe`              the same model run on data, and what that measures of its layers (needs torch)
 `card`, `card_io`    the published record and its JSON
+`attaching`          a report put into a model card, and nothing else of that changed
 `cli`                the command line, which alone composes the core with adapters and reporters
 ===================  ============================================================================
 

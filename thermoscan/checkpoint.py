@@ -126,7 +126,11 @@ class Checkpoint:
             bytes.
         files: Every file that belongs to it or lies beside its weights, with what became of each.
         reader: Reads the bytes.
-        config: The parsed ``config.json`` beside the weights, or None.
+        config: The parsed ``config.json`` beside the weights, or None; of a checkpoint of several
+            components, what says which they are (``model_index.json``).
+        components: For a checkpoint of several models, each in a folder of its own: name of the
+            component -> its parsed ``config.json``, or None. Names of its tensors begin with the
+            component's and a dot, and no component's name has a dot. Empty for one model.
         aliases: Names that the checkpoint declares to be another tensor's storage: alias -> stored
             name.
         notes: Sentences a card should repeat, such as which of several checkpoints was chosen.
@@ -139,9 +143,15 @@ class Checkpoint:
     files: tuple[FileRecord, ...]
     reader: ByteReader
     config: Mapping[str, Any] | None = None
+    components: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     connections: int = 0
+
+    def component_of(self, name: str) -> str | None:
+        """Returns the component that a tensor or layer of this name belongs to, None for none."""
+        first = name.partition(".")[0]
+        return first if first in self.components else None
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -161,6 +171,8 @@ class OpenOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        file: The weight file, index or sub-folder to open, by its path inside the folder or
+            repository; None for what is chosen by rule.
         download: Whether to download a hub's files into the local cache first.
         base: What a source that only changes another checkpoint (a LoRA adapter) is applied to;
             None where there is none, so that such a source is refused. It stays open as long as
@@ -169,6 +181,7 @@ class OpenOptions:
     """
 
     revision: str | None = None
+    file: str | None = None
     download: bool = False
     base: Checkpoint | None = None
     limits: Limits = field(default_factory=Limits)

@@ -15,7 +15,8 @@
     ├── ProbeError                   the model cannot be run: no torch, no tokenizer, foreign code
     ├── DataError                    data to run a model on that cannot be read or is too much
     ├── OptionError                  an option that the caller gave makes no sense here
-    └── CardError                    a card that cannot be read: newer version, or not a card
+    ├── CardError                    a card that cannot be read: newer version, or not a card
+    └── AttachError                  a report that cannot be put into a model card, or is not of it
 
 Every error carries a stable ``code`` (kebab-case), which is what programs should compare, and which
 batch results and cards repeat. Exceptions of other libraries are mapped where they enter and never
@@ -105,3 +106,7 @@ class OptionError(ThermoscanError):
 
 class CardError(ThermoscanError):
     """A card that cannot be read: of a newer version, or not a card at all."""
+
+
+class AttachError(ThermoscanError):
+    """A report that cannot be put into this model card, or that is not true of its weights."""

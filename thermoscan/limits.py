@@ -21,11 +21,13 @@ class Limits:
     index_bytes: int = 10_000_000
     config_bytes: int = 10_000_000
     shards: int = 2_000
+    components: int = 64
     pickle_bytes: int = 64_000_000
     archive_members: int = 100_000
     nesting: int = 64
     integer: int = 2**63 - 1
     folder_entries: int = 10_000
+    report_bytes: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)

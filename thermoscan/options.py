@@ -71,6 +71,8 @@ class ScanOptions:
 
     Attributes:
         revision: Branch, tag or commit of a hub repository; None for its default branch.
+        file: The weight file, index or sub-folder to scan, by its path inside the folder or
+            repository; None for what is chosen by rule.
         download: Whether to download a hub's files into the local cache first.
         base_revision: The same of the base's repository, for a comparison.
         activation: Name of the hidden activation; None for what the configuration says.
@@ -84,6 +86,7 @@ class ScanOptions:
     """
 
     revision: str | None = None
+    file: str | None = None
     download: bool = False
     base_revision: str | None = None
     activation: str | None = None
@@ -97,7 +100,9 @@ class ScanOptions:
     @property
     def opening(self) -> OpenOptions:
         """How to open the source that is scanned."""
-        return OpenOptions(revision=self.revision, download=self.download, limits=self.limits)
+        return OpenOptions(
+            revision=self.revision, file=self.file, download=self.download, limits=self.limits
+        )
 
 
 @dataclass(frozen=True, slots=True)

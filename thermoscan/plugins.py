@@ -3,7 +3,8 @@
 Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter` protocol),
 ``thermoscan.reporters`` (classes with the `thermoscan.card.Reporter` protocol),
 ``thermoscan.runners`` and ``thermoscan.data`` (classes with the `Runner` and `DataReader` protocols
-of `thermoscan.probe.subject`).
+of `thermoscan.probe.subject`), ``thermoscan.publishers`` (classes with the `Publisher` protocol of
+`thermoscan.attaching.publishing`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFoundError
 
 if TYPE_CHECKING:
+    from thermoscan.attaching.publishing import Publisher
     from thermoscan.card import Reporter
     from thermoscan.checkpoint import Adapter, Checkpoint
     from thermoscan.probe.subject import DataReader, Runner
@@ -61,11 +63,10 @@ def runner_for(checkpoint: Checkpoint) -> Runner:
         runner: Runner = entry.load()()
         if runner.claims(checkpoint):
             return runner
-    raise ProbeError(
-        "no-runner",
-        "nothing here can run it: no configuration with a model_type lies beside its weights",
-        file=checkpoint.source.id,
-    )
+    reason = "nothing here can run it: no configuration with a model_type lies beside its weights"
+    if checkpoint.components:
+        reason = "nothing here can run several components together; name the folder of one of them"
+    raise ProbeError("no-runner", reason, file=checkpoint.source.id)
 
 
 def data_reader_for(path: str) -> DataReader:
@@ -83,6 +84,24 @@ def data_reader_for(path: str) -> DataReader:
         "data is a .txt, .jsonl or .csv file, a dataset that was saved to disk, or a folder of "
         "pictures",
         file=path,
+    )
+
+
+def publisher_for(target: str) -> Publisher:
+    """Returns the publisher that claims `target`; ``folder`` is asked first, the others by name.
+
+    Raises:
+        SourceNotFoundError: No publisher claims this name.
+    """
+    found = _entries("thermoscan.publishers")
+    for entry in sorted(found, key=lambda each: (each.name != "folder", each.name)):
+        publisher: Publisher = entry.load()()
+        if publisher.claims(target):
+            return publisher
+    raise SourceNotFoundError(
+        "target-not-found",
+        "no such folder, and not the id of a hub repository (ORG/NAME)",
+        file=target,
     )
 
 

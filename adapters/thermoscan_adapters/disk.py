@@ -18,10 +18,12 @@ from thermoscan.errors import (
     ThermoscanError,
 )
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.files import DiskFile, find_file, find_folder
+from thermoscan_adapters.folders import within
 from thermoscan_adapters.formats import identify
 from thermoscan_adapters.opening import open_file, open_folder
 from thermoscan_adapters.selection import is_training_state, looks_like_weights
+from thermoscan_adapters.weight_sets import home_of
 
 
 class DiskAdapter:
@@ -31,13 +33,13 @@ class DiskAdapter:
         """Says whether `source` exists, or is plainly meant as a path."""
         if source.startswith(("./", "../", "/", "~")) or source in {".", ".."}:
             return True
-        return os.path.lexists(source) or looks_like_weights(source)
+        return os.path.lexists(source) or (looks_like_weights(source) and "://" not in source)
 
     def open(self, source: str, options: OpenOptions) -> Checkpoint:
         """Opens the file or folder `source`.
 
         Raises:
-            OptionError: ``revision-of-a-path``.
+            OptionError: ``revision-of-a-path`` or ``file-of-a-file``.
             SourceError: There is nothing to scan here, or more than one checkpoint.
             CheckpointError: The checkpoint cannot be trusted.
         """
@@ -46,6 +48,8 @@ class DiskAdapter:
         path = _path(source)
         if path.is_dir():
             return open_folder(DiskFolder(path), options)
+        if options.file is not None:
+            raise OptionError("file-of-a-file", "it is a file already, not a folder", file=source)
         return open_file(DiskFolder(path.parent, path.name), path.name, options.limits)
 
     def beside(
@@ -54,8 +58,9 @@ class DiskAdapter:
         """Returns the folder of the weights, whose files of these names were looked at."""
         path = _path(source)
         folder = path if path.is_dir() else path.parent
-        check_beside(folder, names, most_bytes)
-        return folder
+        home = home_of(checkpoint)
+        check_beside(folder, [within(home, name) for name in names], most_bytes)
+        return folder / home
 
 
 def check_beside(folder: Path, names: Collection[str], most_bytes: int) -> None:
@@ -86,26 +91,36 @@ class DiskFolder:
         self._path = path.resolve()
         self.source = _source_of(self._path, called or self._path.name)
 
-    def names(self, limits: Limits) -> list[str]:
-        """Returns the sorted names of all its entries, of whatever kind."""
-        names = []
+    def names(self, limits: Limits, inside: str = "") -> list[str]:
+        """Returns the sorted names of all entries, of whatever kind."""
+        return sorted(entry.name for entry in self._entries(limits, inside))
+
+    def folders(self, limits: Limits) -> list[str]:
+        """Returns the sorted names of the sub-folders; links to folders are left out."""
+        return sorted(
+            entry.name for entry in self._entries(limits) if entry.is_dir(follow_symlinks=False)
+        )
+
+    def _entries(self, limits: Limits, inside: str = "") -> list[os.DirEntry[str]]:
+        path = find_folder(self._path, inside) if inside else self._path
+        found = []
         try:
-            with os.scandir(self._path) as entries:
+            with os.scandir(path) as entries:
                 for entry in entries:
-                    names.append(entry.name)
-                    if len(names) > limits.folder_entries:
+                    found.append(entry)
+                    if len(found) > limits.folder_entries:
                         reason = f"it holds more than {limits.folder_entries} files"
-                        raise LimitError("folder-too-large", reason, file=self._path.name)
+                        raise LimitError("folder-too-large", reason, file=inside or path.name)
         except OSError as error:
             reason = f"the system cannot list it ({error.strerror})"
-            raise SourceError("folder-unreadable", reason, file=self._path.name) from None
-        return sorted(names)
+            raise SourceError("folder-unreadable", reason, file=inside or path.name) from None
+        return found
 
     def open(self, name: str) -> DiskFile:
         """Opens a file below it; see `thermoscan_adapters.files.find_file`."""
         return find_file(self._path, name)
 
-    def record(self, name: str, chosen: str) -> FileRecord:
+    def record(self, name: str, reason: str) -> FileRecord:
         """Returns what there is to say of a file that was not chosen: looked at, not read."""
         size = 0
         try:
@@ -118,9 +133,7 @@ class DiskFolder:
             found = identify(file)
         except ThermoscanError as error:
             return FileRecord(name, size, "refused", code=error.code, reason=error.reason)
-        return FileRecord(
-            name, size, "skipped", found, code="not-chosen", reason=f"{chosen} was scanned instead"
-        )
+        return FileRecord(name, size, "skipped", found, code="not-chosen", reason=reason)
 
 
 def _path(source: str) -> Path:

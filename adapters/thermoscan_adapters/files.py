@@ -172,6 +172,27 @@ def find_file(folder: Path, name: str) -> DiskFile:
     return DiskFile(name, path, Stamp.of(opened))
 
 
+def find_folder(folder: Path, name: str) -> Path:
+    """Finds the sub-folder `name` of `folder`, which may be a link that stays inside.
+
+    Raises:
+        SourceNotFoundError: ``folder-not-found``: nothing of this name, or no folder.
+        UnsafeError: ``link-outside`` or ``link-loop``.
+        SourceError: ``file-unreadable``.
+    """
+    missing = SourceNotFoundError("folder-not-found", "there is no such folder", file=name)
+    try:
+        path = _resolve_inside(folder, name)
+        if not path.is_dir():
+            raise missing
+    except OSError as error:
+        found = _unfound(error, name)
+        raise (missing if isinstance(found, SourceNotFoundError) else found) from None
+    except ValueError:  # as in `find_file`
+        raise missing from None
+    return path
+
+
 def _resolve_inside(folder: Path, name: str) -> Path:
     """Returns the resolved path of `name`, having made sure that no link leads out of `folder`."""
     root = folder.resolve(strict=True)

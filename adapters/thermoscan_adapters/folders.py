@@ -68,12 +68,25 @@ class Folder(Protocol):
         """See `thermoscan.checkpoint.Checkpoint.connections`."""
         ...
 
-    def names(self, limits: Limits) -> list[str]:
-        """Returns the sorted names of everything directly in it. Hostile text.
+    def names(self, limits: Limits, inside: str = "") -> list[str]:
+        """Returns the sorted names of everything directly in it, or in a sub-folder. Hostile text.
+
+        Args:
+            limits: Bounds on their number.
+            inside: Path of the sub-folder, which is hostile text; "" for the folder itself.
 
         Raises:
+            SourceNotFoundError: ``folder-not-found``: there is no such sub-folder.
+            UnsafeError: It leads out of the folder.
             LimitError: ``folder-too-large``.
             SourceError: It cannot be listed.
+        """
+        ...
+
+    def folders(self, limits: Limits) -> list[str]:
+        """Returns the sorted names of the sub-folders directly in it, links left out.
+
+        Raises what `names` raises.
         """
         ...
 
@@ -87,9 +100,18 @@ class Folder(Protocol):
         """
         ...
 
-    def record(self, name: str, chosen: str) -> FileRecord:
-        """Returns what there is to say of a file that was not scanned because `chosen` was."""
+    def record(self, name: str, reason: str) -> FileRecord:
+        """Returns what there is to say of a file that was not scanned for this reason."""
         ...
+
+
+def within(inside: str, name: str) -> str:
+    """Returns the path of `name` in the sub-folder `inside`; "" is the folder itself.
+
+    >>> within("", "config.json"), within("unet", "config.json")
+    ('config.json', 'unet/config.json')
+    """
+    return f"{inside}/{name}" if inside else name
 
 
 class FilesReader:

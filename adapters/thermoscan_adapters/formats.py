@@ -15,7 +15,7 @@ from thermoscan.errors import SourceError, ThermoscanError, UnsupportedFormatErr
 from thermoscan_adapters.folders import OpenFile
 
 _HEAD_BYTES = 512
-_TAIL_BYTES = 1_000_000
+_TAIL_BYTES = 1 << 17
 # An entry of a zip's central directory up to its name: APPNOTE.TXT, section 4.3.12.
 _ZIP_ENTRY = re.compile(rb"PK\x01\x02.{24}(..).{16}", re.DOTALL)
 # PROTO 2, LONG1 of ten bytes: torch's magic number 0x1950a86a20f9469cfc6c.
@@ -128,7 +128,7 @@ def _zip_kind(file: OpenFile, head: bytes) -> Unread | None:
     names = list(_zip_names(file.read_at(start, file.size - start)))
     if any(name.endswith(b"/constants.pkl") or b"/code/" in name for name in names):
         return _TORCHSCRIPT
-    # Of more than some 10,000 members only the last are seen; torch writes data.pkl first.
+    # Of more than some 1,000 members only the last are seen; torch writes data.pkl first.
     if any(name.endswith(b"/data.pkl") for name in names) or b"/data.pkl" in head:
         return None
     if any(name.endswith(b".npy") for name in names):

@@ -7,16 +7,22 @@ step to take. The raw text of the other library is never shown: it repeats URLs 
     hub-gated                  the repository asks for terms to be accepted
     hub-repository-not-found   it does not exist, or is private
     hub-revision-not-found     no such branch, tag or commit
-    hub-file-not-found         a file vanished between listing and download
+    hub-file-not-found         a file that it lists is not there
     hub-disabled               the hub has closed the repository
     hub-token                  the token is missing, wrong, or may not read this
     hub-rate-limit             too many requests
     hub-unavailable            the hub itself failed
     hub-timeout                no answer in time
     hub-unreachable            no connection
+    hub-proxy                  a proxy of a kind that cannot be used
     hub-offline-uncached       offline mode, and the files are not in the cache
     hub-disk-full              no space left for the download
     hub-cache                  the cache folder cannot be read or written
+    hub-token-scope            the token may not write anything
+    hub-read-only              the user may not write to this repository
+    hub-discussions-closed     the repository takes no discussions or pull requests
+    hub-moved                  somebody has committed since the branch was read
+    hub-metadata               the front matter of README.md is not what the hub accepts
     hub-answer                 an answer that makes no sense
 """
 
@@ -25,6 +31,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
 
@@ -32,6 +39,27 @@ _LOG_IN = "set HF_TOKEN or run `hf auth login`"
 _RETRY = "try again later"
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 _Row = tuple[_Kinds, type[SourceError], str, str]
+
+# Words in the hub's answer to a write that it denies -> what they mean. The first two were seen in
+# https://github.com/huggingface/huggingface_hub/issues/1182 and
+# https://github.com/Desert-Ant-Labs/desert-ant-core/pull/121.
+_DENIALS = (
+    (
+        "create_pr",
+        "hub-read-only",
+        "you may not write to this repository; open a pull request instead (--open-pr)",
+    ),
+    (
+        "write token",
+        "hub-token-scope",
+        "the token may only read; make one that may write, and set HF_TOKEN or run `hf auth login`",
+    ),
+    (
+        "disabled",
+        "hub-discussions-closed",
+        "the repository takes no pull requests or discussions; ask its owner, or commit",
+    ),
+)
 
 
 @contextmanager
@@ -95,7 +123,7 @@ def _named(error: BaseException, source: str) -> SourceError | None:
         ),
         (
             errors.RemoteEntryNotFoundError,
-            SourceNotFoundError,
+            HubError,
             "hub-file-not-found",
             "the hub lists a file and does not have it; try again",
         ),
@@ -117,6 +145,11 @@ def _named(error: BaseException, source: str) -> SourceError | None:
 def _by_status(error: BaseException, source: str) -> SourceError | None:
     """Maps the other answers that carry an HTTP status."""
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 403:
+        said = str(getattr(error, "server_message", None) or "")
+        for words, code, reason in _DENIALS:
+            if words in said:
+                return HubError(code, reason, file=source)
     return error_of_status(status, source) if isinstance(status, int) else None
 
 
@@ -124,6 +157,9 @@ def error_of_status(status: int, source: str) -> SourceError:
     """Returns the error of our tree that an answer with this HTTP status means."""
     if status == 429:
         return HubError("hub-rate-limit", f"too many requests; wait, or {_LOG_IN}", file=source)
+    if status == 412:
+        reason = "somebody has committed meanwhile, and nothing was written; try again"
+        return HubError("hub-moved", reason, file=source)
     if status in {401, 403}:
         return HubError("hub-token", f"the hub denies access ({status}); {_LOG_IN}", file=source)
     if status in {408, 504}:
@@ -138,7 +174,21 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     import urllib3.exceptions as of_bytes  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
 
-    lost = (of_bytes.NewConnectionError, of_bytes.ProxyError, of_bytes.ProtocolError)
+    # What httpx misses is the package that speaks SOCKS.
+    if isinstance(
+        error, (ImportError, of_bytes.ProxySchemeUnknown, of_bytes.ProxySchemeUnsupported)
+    ):
+        reason = (
+            "the proxy in the environment is of a kind that is not supported; use an HTTP proxy"
+        )
+        return HubError("hub-proxy", reason, file=source)
+    lost = (
+        of_bytes.NewConnectionError,
+        of_bytes.ProxyError,
+        of_bytes.ProtocolError,
+        of_bytes.SSLError,
+        HTTPException,
+    )
     if isinstance(error, lost):
         return _unreachable(source)
     if isinstance(error, (httpx.TimeoutException, TimeoutError, of_bytes.TimeoutError)):
@@ -179,8 +229,12 @@ def _of_library(error: BaseException, source: str) -> SourceError | None:
     """Maps what is left: classes of huggingface_hub, and answers that its parsers stumble over."""
     from huggingface_hub import errors  # noqa: PLC0415
 
+    if isinstance(error, ValueError) and str(error).startswith("Invalid metadata in README.md"):
+        reason = "the hub does not accept the front matter of README.md; mend it first"
+        return HubError("hub-metadata", reason, file=source)
     of_the_hub = type(error).__module__ == errors.__name__
-    if of_the_hub or isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+    unreadable = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    if of_the_hub or isinstance(error, unreadable):
         return _nonsense("it cannot be read", source)
     return None
 

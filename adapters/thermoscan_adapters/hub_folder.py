@@ -42,9 +42,21 @@ class ListedFolder:
         self.source = Source(listing.id, listing.commit, "hub")
         self.connections = connections
 
-    def names(self, limits: Limits) -> list[str]:
-        """Returns the sorted names at the top; the listing was held to the limit."""
-        return sorted({name.split("/")[0] for name in self._listing.files})
+    def names(self, limits: Limits, inside: str = "") -> list[str]:
+        """Returns the sorted names in it; the listing was held to the limit."""
+        prefix = f"{inside}/" if inside else ""
+        found = {
+            name[len(prefix) :].split("/")[0]
+            for name in self._listing.files
+            if name.startswith(prefix)
+        }
+        if inside and not found:
+            raise SourceNotFoundError("folder-not-found", "there is no such folder", file=inside)
+        return sorted(found)
+
+    def folders(self, limits: Limits) -> list[str]:
+        """Returns the sorted names of the sub-folders."""
+        return sorted({name.split("/")[0] for name in self._listing.files if "/" in name})
 
     def open(self, name: str) -> OpenFile:
         """Opens a file by its path in the repository."""
@@ -53,11 +65,11 @@ class ListedFolder:
             raise SourceNotFoundError("file-not-found", "there is no such file", file=name)
         return self._opener(listed)
 
-    def record(self, name: str, chosen: str) -> FileRecord:
+    def record(self, name: str, reason: str) -> FileRecord:
         """Returns what the listing says of a file that was not chosen; nothing of it is read."""
         listed = self._listing.files.get(name)
         size, sha256 = (listed.size, listed.sha256) if listed else (0, None)
-        code, reason = "not-chosen", f"{chosen} was scanned instead"
+        code = "not-chosen"
         if is_training_state(name):
             code, reason = "not-weights", "training state, not weights"
         return FileRecord(name, size, "skipped", code=code, reason=reason, sha256=sha256)
@@ -143,7 +155,11 @@ class RemoteFile:
 
 
 class Pages:
-    """The pieces of files that were read last, because headers are read in small steps."""
+    """The pieces of files that were read last, because headers are read in small steps.
+
+    A page reaches ahead of what is asked for, and at the end of a file back: an archive is read
+    from there.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -155,14 +171,16 @@ class Pages:
             for (name, start), page in reversed(self._pages.items()):
                 if name == file.name and start <= offset and offset + length <= start + len(page):
                     return page[offset - start : offset - start + length]
-        content = bytearray(min(max(length, _PAGE), file.size - offset))
-        file.readinto(offset, memoryview(content))
+        size = max(length, _PAGE)
+        start = max(0, min(offset, file.size - size))
+        content = bytearray(min(size, file.size))
+        file.readinto(start, memoryview(content))
         page = bytes(content)
         with self._lock:
-            self._pages[file.name, offset] = page
+            self._pages[file.name, start] = page
             while len(self._pages) > _PAGES:
                 self._pages.popitem(last=False)
-        return page[:length]
+        return page[offset - start : offset - start + length]
 
     def clear(self) -> None:
         """Forgets everything, once a checkpoint is open."""

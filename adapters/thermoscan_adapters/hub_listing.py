@@ -1,16 +1,19 @@
 """The files of a repository at one commit.
 
 Takes the name of a repository; gives its `Listing`, pinned to the commit that the revision is at
-now: a branch that moves meanwhile changes nothing.
+now: a branch that moves meanwhile changes nothing. What the hub says is checked before anything
+relies on it. Pages are asked for here, not by huggingface_hub: that waits without end for a page
+that does not come, as long as it is told to, and follows the link to the next page to any host.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from thermoscan.errors import HubError, LimitError
 from thermoscan.limits import Limits
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +58,76 @@ def list_files(api: HfApi, name: HubName, limits: Limits, patience: Patience) ->
     """Returns the files of a repository at the commit that its revision is at now.
 
     Raises:
-        HubError: ``hub-answer``: the hub states no commit.
+        HubError: ``hub-answer``: the hub states no commit, or lists what cannot be.
         LimitError: ``folder-too-large``.
     """
-    from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415 - takes 0.3 s
-
     timeout = patience.timeout_seconds
     info = patience.call(lambda: api.model_info(name.id, revision=name.revision, timeout=timeout))
     commit = info.sha
     if commit is None or not _COMMIT.fullmatch(commit):
         raise HubError("hub-answer", "the hub does not say which commit it serves", file=name.id)
-    tree = patience.call(
-        lambda: list(
-            islice(
-                api.list_repo_tree(name.id, recursive=True, revision=commit),
-                limits.folder_entries + 1,
-            )
-        )
-    )
-    if len(tree) > limits.folder_entries:
-        reason = f"it holds more than {limits.folder_entries} files"
-        raise LimitError("folder-too-large", reason, file=name.id)
-    files = {
-        entry.path: ListedFile(
-            entry.path, entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None
-        )
-        for entry in tree
-        if isinstance(entry, RepoFile)
-    }
+    files: dict[str, ListedFile] = {}
+    for count, entry in enumerate(_tree(api, name.id, commit, patience), start=1):
+        if count > limits.folder_entries:
+            reason = f"it holds more than {limits.folder_entries} files"
+            raise LimitError("folder-too-large", reason, file=name.id)
+        if entry["type"] == "file":
+            listed = _checked(entry, name.id)
+            if listed.name in files:
+                raise HubError("hub-answer", "the hub lists it twice", file=listed.name)
+            files[listed.name] = listed
     return Listing(name.id, commit, files)
+
+
+def headers_of(api: HfApi, token: str | bool | None) -> dict[str, str]:
+    """Returns the headers to send; a token of None is that of the environment, False none."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415 - 0.3 s
+        build_hf_headers,
+    )
+
+    headers: dict[str, str] = build_hf_headers(
+        token=token, library_name=api.library_name, library_version=api.library_version
+    )
+    return headers
+
+
+def _tree(api: HfApi, id: str, commit: str, patience: Patience) -> Iterator[Mapping[str, Any]]:
+    """Yields what the hub lists, files and folders, as it says it.
+
+    See https://huggingface.co/.well-known/openapi.json, ``/api/models/{id}/tree/{rev}``.
+    """
+    from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415 - 0.3 s
+        get_session,
+        hf_raise_for_status,
+    )
+
+    headers = headers_of(api, api.token)
+
+    def get(url: str) -> Any:
+        answer = get_session().get(url, headers=headers, timeout=patience.timeout_seconds)
+        hf_raise_for_status(answer)
+        return answer
+
+    url: str | None = f"{api.endpoint}/api/models/{id}/tree/{commit}?recursive=true"
+    while url is not None:
+        if urlsplit(url)[:2] != urlsplit(api.endpoint)[:2]:  # where the token must not go
+            raise HubError("hub-answer", "the hub's list of files goes on elsewhere", file=id)
+        answer = patience.call(partial(get, url))
+        page = answer.json()
+        url = answer.links.get("next", {}).get("url")
+        if url is not None and not page:
+            raise HubError("hub-answer", "the hub's list of files goes on without any", file=id)
+        yield from page
+
+
+def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:
+    """Returns what an entry of the hub's list says, once it is what it must be."""
+    name, size, blob = entry["path"], entry["size"], entry["oid"]
+    sha256 = entry["lfs"]["oid"] if entry.get("lfs") else None
+    named = isinstance(name, str) and bool(name) and isinstance(blob, str)
+    sized = type(size) is int and 0 <= size <= _MOST_BYTES
+    hashed = sha256 is None or (isinstance(sha256, str) and _SHA256.fullmatch(sha256))
+    if not (named and sized and hashed):
+        reason = "the hub lists a file without a name, or a length or digest that can be"
+        raise HubError("hub-answer", reason, file=id)
+    return ListedFile(name, size, blob, sha256)

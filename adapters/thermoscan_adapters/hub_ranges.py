@@ -8,66 +8,58 @@ expired link) is asked for again from the byte where it broke, so that every byt
     hub-range      an answer that is not the range, or a server that knows no ranges
     hub-link       the link is refused even when it is new
     others         see `thermoscan_adapters.hub_errors`
-
-The bytes come through urllib3, which reads them into place with a fifth of the work that
-huggingface_hub's client makes of them; all other requests go through that client.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from thermoscan.errors import HubError
+from thermoscan_adapters.hub_connections import Connections, Link, is_passing
 from thermoscan_adapters.hub_errors import error_of_status, hub_errors
 from thermoscan_adapters.hub_patience import RETRIED, Patience
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse
 
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
 # What a content network answers where a signed link is too old.
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 5
-_KEPT_CONNECTIONS = 32
 _STRIDE = 4 << 20
 """Bytes that earn another attempt: a long range may break more often than a short one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where a file's bytes are now, and the headers to send there (and to no other host)."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class LinkedFile:
     """A file behind a link that may expire. Safe to share between threads."""
 
     def __init__(
-        self, name: str, size: int, resolve: Callable[[], Link], patience: Patience
+        self,
+        name: str,
+        size: int,
+        resolve: Callable[[bool], Link],
+        connections: Connections,
+        patience: Patience,
     ) -> None:
-        """Takes its name for errors, its length in bytes, and how to get a link to it."""
+        """Takes its name for errors, its length, and how it is reached.
+
+        `resolve` gets a link to it; it is told whether an earlier one was refused.
+        """
         self.name = name
         self.size = size
+        self.connections = connections
         self.patience = patience
         self._resolve = resolve
         self._lock = Lock()
         self._link: Link | None = None
 
-    def link(self, stale: Link | None = None) -> Link:
-        """Returns the link; a new one in place of `stale`, got by one thread for all."""
+    def link(self, refused: Link | None = None) -> Link:
+        """Returns the link; a new one in place of `refused`, got by one thread for all."""
         with self._lock:
-            if self._link is None or self._link is stale:
-                self._link = self._resolve()
+            if self._link is None or self._link is refused:
+                self._link = self._resolve(refused is not None)
             return self._link
 
 
@@ -118,11 +110,9 @@ class RangeStream:
             count = self._response.readinto(buffer)
             if not count:
                 raise exceptions.ProtocolError("the body is shorter than the range")
-        except (
-            exceptions.TimeoutError,
-            exceptions.ProtocolError,
-            exceptions.NewConnectionError,
-        ) as error:
+        except exceptions.HTTPError as error:
+            if not is_passing(error):
+                raise
             self._failed(error, {})
             return 0
         self.position += count
@@ -134,7 +124,8 @@ class RangeStream:
         """Asks for what is left of the range; None where it is to be asked for again."""
         link = self._file.link(self._refused)
         asked = {"Range": f"bytes={self.position}-{self.stop - 1}", "Accept-Encoding": "identity"}
-        response = _get(link, asked, self._file.patience.timeout_seconds)
+        timeout = self._file.patience.timeout_seconds
+        response = self._file.connections.get(link, asked, timeout)
         if response is None:
             raise _not_the_range(self._file.name, "it leads on and on")
         if response.status in (200, 206):
@@ -181,52 +172,6 @@ class RangeStream:
         self._failures += 1
         earned = (self.position - self._start) // _STRIDE
         self._file.patience.pause(max(self._failures - earned, 1), error, headers)
-
-
-def _get(link: Link, asked: Mapping[str, str], timeout: float) -> BaseHTTPResponse | None:
-    """Sends a request to a link and follows it on; None where that has no end.
-
-    The link's own headers go to its host only.
-    """
-    url, headers = link.url, {**link.headers, **asked}
-    for _ in range(_MOST_REDIRECTS):
-        response = _connections(_proxy_of(url)).request(
-            "GET",
-            url,
-            headers=headers,
-            timeout=timeout,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-        )
-        if response.status not in _REDIRECTS:
-            return response
-        response.close()
-        onward = urljoin(url, response.headers.get("Location", ""))
-        if urlsplit(onward)[:2] != urlsplit(link.url)[:2]:
-            headers = dict(asked)
-        url = onward
-    return None
-
-
-def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment gives for a URL."""
-    parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
-@cache
-def _connections(proxy: str | None) -> PoolManager:
-    import urllib3  # noqa: PLC0415 - only what reads a hub needs it
-
-    if proxy is None:
-        return urllib3.PoolManager(maxsize=_KEPT_CONNECTIONS)
-    login = urllib3.util.parse_url(proxy).auth
-    headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
-    return urllib3.ProxyManager(proxy, maxsize=_KEPT_CONNECTIONS, proxy_headers=headers)
 
 
 def _not_the_range(name: str, why: str) -> HubError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from thermoscan.errors import LimitError, MalformedError, UnsafeError
 from thermoscan.limits import Limits
-from thermoscan_adapters.folders import OpenFile
+from thermoscan_adapters.folders import OpenFile, within
 from thermoscan_adapters.strict_json import parse_object
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -27,7 +27,8 @@ class Index:
 
     Attributes:
         file: Its own name.
-        weight_map: Tensor name -> name of the shard that holds it.
+        weight_map: Tensor name -> path of the shard that holds it, from where the index's own
+            name starts.
         total_size: Bytes of all tensors as it claims; None where it does not say.
     """
 
@@ -65,7 +66,15 @@ def read_index(file: OpenFile, limits: Limits) -> Index:
     _check_counts(weight_map, limits, file.name)
     for shard in set(weight_map.values()):
         check_relative_name(shard, file.name)
-    return Index(file.name, weight_map, _total_size(document.get("metadata")))
+    home = file.name.rpartition("/")[0]
+    shards = {tensor: within(home, shard) for tensor, shard in weight_map.items()}
+    return Index(file.name, shards, _total_size(document.get("metadata")))
+
+
+def is_plain_path(name: str) -> bool:
+    """Says whether `name` is a relative path that stays inside its folder, on every system."""
+    plain = name.isprintable() and "\\" not in name and not _DRIVE.match(name)
+    return plain and not any(part in {"", ".", ".."} for part in name.split("/"))
 
 
 def check_relative_name(name: str, named_by: str) -> None:
@@ -74,9 +83,7 @@ def check_relative_name(name: str, named_by: str) -> None:
     Raises:
         UnsafeError: ``index-shard-name``.
     """
-    parts = name.split("/")
-    plain = name.isprintable() and "\\" not in name and not _DRIVE.match(name)
-    if not plain or any(part in {"", ".", ".."} for part in parts):
+    if not is_plain_path(name):
         raise UnsafeError(
             "index-shard-name",
             f"it names the shard '{name}', which is not a plain relative name",

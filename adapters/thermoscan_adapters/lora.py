@@ -115,6 +115,7 @@ def apply_lora(base: Checkpoint, adapter: Adapter) -> Checkpoint:
         files=(*base.files, adapter.file),
         reader=_MergedReader(base.reader, adapter, products),
         config=base.config,
+        components=base.components,
         aliases=base.aliases,
         notes=(
             f"This is a LoRA adapter of {len(products)} matrices, read as merging it into the base "

@@ -1,26 +1,37 @@
 """Which of a folder's files is the checkpoint, told from their names alone.
 
 Takes the names in one folder, on disk or in a repository; gives the file to start from, an index or
-a weight file. The order: the standard names of transformers, an index before a single file and
-safetensors before torch; then the only index or weight file of any other name, safetensors first.
-Refuses to choose between several. Nothing is opened here, so that a hub's listing serves as well.
+a weight file. The order: the standard names of transformers and diffusers, safetensors before torch
+and an index before a single file; then the only index or weight file of any other name, safetensors
+first. A variant (``a.fp16.safetensors``) gives way to the file that it is a variant of. Refuses to
+choose between several. Nothing is opened here, so that a hub's listing serves as well.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from thermoscan.errors import SourceError, SourceNotFoundError
 from thermoscan.text import printable
 
-_INDEX_SUFFIX = ".index.json"
+#: ``a.safetensors.index.json``, or of a variant ``a.safetensors.index.fp16.json``.
+_INDEX = re.compile(r"(?P<of>.+)\.index(?:\.[\w-]+)?\.json")
+#: What stands between stem and suffix of a file that is another one in another form.
+_VARIANT = re.compile(
+    r"\.(?:(?:fp|bf|int|nf)\d{1,2}(?:[-_]\w+)?|non[-_]?ema|no[-_]?ema|ema)(?=\.)", re.IGNORECASE
+)
 
 _STANDARD_NAMES = (
     "model.safetensors.index.json",
     "model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
     "pytorch_model.bin.index.json",
     "pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+    "diffusion_pytorch_model.bin",
 )
 _SAFETENSORS = frozenset({".safetensors"})
 _TORCH = frozenset({".bin", ".pt", ".pth", ".ckpt", ".tar"})
@@ -35,16 +46,21 @@ def looks_like_weights(name: str) -> bool:
     return _suffix(name) in _SAFETENSORS | _TORCH | _OTHER
 
 
+def is_read(name: str) -> bool:
+    """Says whether `name` is that of weights in a format that is read."""
+    return _suffix(name) in _SAFETENSORS | _TORCH and not is_training_state(name)
+
+
 def is_training_state(name: str) -> bool:
-    """Says whether `name` is one that training gives to what is not weights."""
-    return looks_like_weights(name) and name.lower().startswith(_NOT_WEIGHTS)
+    """Says whether `name`, perhaps of a path, is what training calls what is not weights."""
+    last = PurePosixPath(name).name
+    return looks_like_weights(last) and last.lower().startswith(_NOT_WEIGHTS)
 
 
 def indexed_format(name: str) -> str | None:
     """Returns ``"safetensors"`` or ``"torch"`` where `name` is an index of such shards, or None."""
-    if not name.endswith(_INDEX_SUFFIX):
-        return None
-    suffix = _suffix(name.removesuffix(_INDEX_SUFFIX))
+    index = _INDEX.fullmatch(name)
+    suffix = _suffix(index["of"]) if index else ""
     if suffix in _SAFETENSORS:
         return "safetensors"
     return "torch" if suffix in _TORCH else None
@@ -66,17 +82,30 @@ def choose(names: Iterable[str], source: str) -> str:
         if name in present:
             return name
     for group in _groups(present):
-        if len(group) == 1:
-            return group[0]
+        originals = _originals(group)
+        if len(originals) == 1:
+            return originals[0]
         if group:
-            shown = ", ".join(printable(name, limit=60) for name in group[:_SHOWN])
-            more = f" and {len(group) - _SHOWN} more" if len(group) > _SHOWN else ""
             raise SourceError(
                 "several-checkpoints",
-                f"it holds several checkpoints; name one of them: {shown}{more}",
+                f"it holds several checkpoints, of which --file names one: {listed(group)}",
                 file=source,
             )
     raise SourceNotFoundError("no-weights", "it holds no weight file", file=source)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns names as a sentence can hold them: printable, and not too many."""
+    every = list(names)
+    shown = ", ".join(printable(name, limit=60) for name in every[:_SHOWN])
+    return f"{shown} and {len(every) - _SHOWN} more" if len(every) > _SHOWN else shown
+
+
+def _originals(names: list[str]) -> list[str]:
+    """The names that are no variant of another of them."""
+    present = set(names)
+    originals = ((name, _VARIANT.sub("", name)) for name in names)
+    return [name for name, original in originals if original == name or original not in present]
 
 
 def _groups(names: list[str]) -> Iterable[list[str]]:

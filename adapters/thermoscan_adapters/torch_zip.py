@@ -41,7 +41,7 @@ _ZIP64_FIELD = 0x0001
 _SIZES_FOLLOW = 1 << 3
 _ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
 _CHUNK = 1 << 20
-_GAP = 1 << 9
+_GAP = 1 << 14
 """Bytes between two headers that are rather read than worth another request."""
 _EXTRA = 1 << 7
 """Room for a header's extra fields: torch pads to multiples of 64."""

@@ -45,7 +45,8 @@ class TransformersRunner:
 
     def claims(self, checkpoint: Checkpoint) -> bool:
         """Says whether a configuration with a ``model_type`` lies beside the weights."""
-        return checkpoint.config is not None and "model_type" in checkpoint.config
+        config = checkpoint.config
+        return not checkpoint.components and config is not None and "model_type" in config
 
     def load(self, checkpoint: Checkpoint, folder: Path, device: str) -> Subject:
         """Builds the model on `device`.

@@ -1,35 +1,24 @@
-"""The hub adapter against a hub on loopback, through the real client of huggingface_hub."""
+"""Models on a hub are found, pinned and opened; the cache serves what it holds, offline too."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
-from support.loopback_hub import LoopbackHub, Status
+from huggingface_hub import HfApi, constants
+from support.hub_clients import adapter_of, contents, open_model, refusal
+from support.loopback_hub import Call, LoopbackHub, Status
 from support.safetensors_files import write_sharded, write_tensors
 
-from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
-from thermoscan.errors import (
-    HubError,
-    LimitError,
-    MalformedError,
-    OptionError,
-    SourceError,
-    ThermoscanError,
-)
-from thermoscan.limits import Limits
+from thermoscan.checkpoint import OpenOptions, Source
+from thermoscan.errors import LimitError, MalformedError, OptionError, SourceError
 from thermoscan.plugins import adapter_for
-from thermoscan_adapters import hub as module
-from thermoscan_adapters.hub import HubAdapter
+from thermoscan_adapters.hub import CACHED, HubAdapter
 
 CONFIG = b'{"model_type": "bert"}'
+DOWNLOAD = OpenOptions(download=True)
 
 
 @pytest.fixture
@@ -39,8 +28,13 @@ def hub() -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture
-def adapter(hub: LoopbackHub, tmp_path: Path) -> HubAdapter:
-    return HubAdapter(hub.endpoint, tmp_path / "cache")
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def adapter(hub: LoopbackHub, cache: Path) -> HubAdapter:
+    return adapter_of(hub, cache)
 
 
 @pytest.fixture
@@ -48,36 +42,27 @@ def weights(tmp_path: Path) -> bytes:
     return write_tensors(tmp_path / "weights", "a", "b").read_bytes()
 
 
-def open_model(adapter: HubAdapter, source: str, **limits: int) -> Checkpoint:
-    return adapter.open(source, OpenOptions(limits=Limits(**limits)))
+def files_in(folder: Path) -> set[str]:
+    """Returns the names of all files below a folder."""
+    return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def refusal(adapter: HubAdapter, source: str, **limits: int) -> ThermoscanError:
-    with pytest.raises(ThermoscanError) as caught:
-        open_model(adapter, source, **limits)
-    return caught.value
+def asked_for(hub: LoopbackHub) -> set[str]:
+    """Returns the names of the files of which bytes were asked for."""
+    return {
+        request.path.rsplit("/", 1)[-1]
+        for request in hub.requests
+        if request.method == "GET" and not request.path.startswith("/api/models/")
+    }
 
 
-def contents(checkpoint: Checkpoint) -> dict[str, bytes]:
-    read = {}
-    for tensor in checkpoint.tensors:
-        buffer = bytearray(tensor.nbytes)
-        checkpoint.reader.readinto(tensor.file, tensor.offset, memoryview(buffer))
-        read[tensor.name] = bytes(buffer)
-    return read
-
-
-def downloads(hub: LoopbackHub) -> set[str]:
-    return {request.path.rsplit("/", 1)[-1] for request in hub.requests if request.method == "GET"}
-
-
-def test_a_model_is_pinned_downloaded_and_opened(
-    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
+def test_a_model_is_pinned_and_opened_and_no_file_is_written(
+    hub: LoopbackHub, adapter: HubAdapter, cache: Path, weights: bytes
 ) -> None:
     files = {"model.safetensors": weights, "config.json": CONFIG, "README.md": b"#"}
     others = {"pytorch_model.bin": b"torch", "sub/x.safetensors": b"x", "tf_model.h5": b"h"}
     repository = hub.add("org/name", files | others)
-    checkpoint = open_model(adapter, "org/name")
+    checkpoint = open_model(adapter)
     assert checkpoint.source == Source("org/name", repository.branches["main"], "hub")
     assert checkpoint.config == {"model_type": "bert"}
     assert contents(checkpoint) == {"a": weights[-48:-24], "b": weights[-24:]}
@@ -88,50 +73,34 @@ def test_a_model_is_pinned_downloaded_and_opened(
         "pytorch_model.bin": "skipped",
         "tf_model.h5": "skipped",
     }
-    assert downloads(hub) == {"name", "model.safetensors", "config.json"}
+    assert CACHED not in checkpoint.notes
+    assert asked_for(hub) == {"model.safetensors", "config.json"}
+    assert files_in(cache) == set()
 
 
-def test_a_second_scan_downloads_nothing(
-    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
-) -> None:
-    hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
-    first = open_model(adapter, "org/name")
-    hub.requests.clear()
-    assert open_model(adapter, "org/name").tensors == first.tensors
-    asked = [(request.method, request.target) for request in hub.requests]
-    assert asked == [("GET", "/api/models/org/name?blobs=true")]
-
-
-def test_a_sharded_model_gets_its_shards_and_no_other_weights(
+def test_a_sharded_model_is_read_from_its_shards_and_no_other_weights(
     hub: LoopbackHub, adapter: HubAdapter, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sharded"
     write_sharded(folder, {"1.safetensors": ("a",), "2.safetensors": ("b", "c")})
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     hub.add("org/name", files | {"3.safetensors": b"not part of it"})
-    checkpoint = open_model(adapter, "org/name")
+    checkpoint = open_model(adapter)
     assert [tensor.name for tensor in checkpoint.tensors] == ["a", "b", "c"]
-    assert downloads(hub) == {"name", *files}
+    assert asked_for(hub) == set(files)
     assert checkpoint.files[-1].code == "not-chosen"
 
 
-def test_the_commit_is_pinned_when_the_branch_moves_during_the_download(
-    hub: LoopbackHub, adapter: HubAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_commit_is_pinned_when_the_branch_moves_after_the_first_request(
+    hub: LoopbackHub, adapter: HubAdapter, tmp_path: Path
 ) -> None:
     old = write_tensors(tmp_path / "old", "old").read_bytes()
     new = write_tensors(tmp_path / "new", "new").read_bytes()
     repository = hub.add("org/name", {"model.safetensors": old})
     before = repository.branches["main"]
-    listing = module.list_files
-
-    def list_then_move(*arguments: object) -> module.Listing:
-        listed = listing(*arguments)  # type: ignore[arg-type]
-        repository.commit({"model.safetensors": new})
-        return listed
-
-    monkeypatch.setattr(module, "list_files", list_then_move)
-    checkpoint = open_model(adapter, "org/name")
-    assert [tensor.name for tensor in checkpoint.tensors] == ["old"]
+    hub.fail(Call(lambda: repository.commit({"model.safetensors": new})), path="/tree/")
+    checkpoint = open_model(adapter)
+    assert contents(checkpoint) == {"old": old[-24:]}
     assert checkpoint.source.revision == before != repository.branches["main"]
 
 
@@ -179,110 +148,131 @@ def test_what_cannot_be_scanned_says_why(
     assert isinstance(error, SourceError)
 
 
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (401, "hub-token"),
-        (403, "hub-token"),
-        (404, "hub-answer"),
-        (429, "hub-rate-limit"),
-        (500, "hub-unavailable"),
-        (503, "hub-unavailable"),
-    ],
-)
-def test_a_hub_that_fails_is_reported_by_what_it_answers(
-    hub: LoopbackHub, adapter: HubAdapter, status: int, code: str
-) -> None:
-    hub.fail(Status(status), times=None)
-    assert refusal(adapter, "org/name").code == code
-
-
-def test_a_hub_that_does_not_answer_in_time_is_a_timeout(
-    hub: LoopbackHub, adapter: HubAdapter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.1)
-    hub.latency_seconds = 1
-    assert refusal(adapter, "org/name").code == "hub-timeout"
-
-
-def test_a_hub_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
-    with LoopbackHub() as gone:
-        endpoint = gone.endpoint
-    assert refusal(HubAdapter(endpoint, tmp_path), "org/name").code == "hub-unreachable"
-
-
-def test_a_hub_that_states_no_commit_is_not_trusted(hub: LoopbackHub, adapter: HubAdapter) -> None:
-    repository = hub.add("org/name", {"model.safetensors": b""})
-    repository.commits["../../evil"] = repository.commits[repository.branches["main"]]
-    repository.branches["main"] = "../../evil"
-    error = refusal(adapter, "org/name")
-    assert (type(error), error.code) == (HubError, "hub-answer")
-
-
 def test_broken_weights_are_refused_as_on_disk(hub: LoopbackHub, adapter: HubAdapter) -> None:
     hub.add("org/name", {"model.safetensors": b"\x02\0\0\0\0\0\0\0{}x"})
     error = refusal(adapter, "org/name")
     assert (type(error), error.code) == (MalformedError, "header-trailing-bytes")
 
 
-@pytest.mark.parametrize(
-    ("shard", "code"),
-    [("gone.safetensors", "index-shard-missing"), ("../../x.safetensors", "index-shard-name")],
-)
-def test_an_index_that_leads_elsewhere_costs_no_download(
-    hub: LoopbackHub, adapter: HubAdapter, weights: bytes, shard: str, code: str
-) -> None:
-    index = json.dumps({"weight_map": {"a": "1.safetensors", "b": shard}}).encode()
-    hub.add("org/name", {"model.safetensors.index.json": index, "1.safetensors": weights})
-    assert refusal(adapter, "org/name").code == code
-    assert "1.safetensors" not in downloads(hub)
-
-
-def test_small_files_beyond_their_limits_are_not_downloaded(
+def test_small_files_beyond_their_limits_are_not_asked_for(
     hub: LoopbackHub, adapter: HubAdapter, weights: bytes
 ) -> None:
     hub.add("org/config", {"model.safetensors": weights, "config.json": CONFIG})
     assert open_model(adapter, "org/config", config_bytes=5).config is None
     hub.add("org/index", {"model.safetensors.index.json": b"{" * 100})
     assert refusal(adapter, "org/index", index_bytes=50).code == "index-too-long"
-    hub.add("org/files", {f"{i}.txt": b"" for i in range(20)})
-    assert refusal(adapter, "org/files", folder_entries=19).code == "folder-too-large"
-    assert downloads(hub).isdisjoint({"config.json", "model.safetensors.index.json"})
+    assert asked_for(hub).isdisjoint({"config.json", "model.safetensors.index.json"})
 
 
-def test_what_was_scanned_once_opens_offline_and_the_rest_does_not(
-    hub: LoopbackHub, adapter: HubAdapter, weights: bytes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_configuration_that_does_not_come_is_an_error_and_not_a_model_without_one(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes, status: int
 ) -> None:
     hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
-    online = open_model(adapter, "org/name")
+    hub.fail(Status(status), path="config.json", times=None)
+    assert refusal(adapter).code == {404: "hub-answer", 503: "hub-unavailable"}[status]
+
+
+def test_a_download_fills_the_cache_with_what_is_read_and_with_nothing_else(
+    hub: LoopbackHub, adapter: HubAdapter, cache: Path, weights: bytes
+) -> None:
+    files = {"model.safetensors": weights, "config.json": CONFIG, "pytorch_model.bin": b"torch"}
+    repository = hub.add("org/name", files)
+    checkpoint = adapter.open("org/name", DOWNLOAD)
+    assert contents(checkpoint) == {"a": weights[-48:-24], "b": weights[-24:]}
+    assert checkpoint.connections == 0
+    sha = repository.branches["main"]
+    snapshot = cache / "models--org--name" / "snapshots" / sha
+    assert files_in(snapshot) == {"model.safetensors", "config.json"}
+    assert (cache / "models--org--name" / "refs" / "main").read_text() == sha
+
+
+def test_a_second_download_asks_for_no_bytes(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
+) -> None:
+    hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
+    first = adapter.open("org/name", DOWNLOAD)
     hub.requests.clear()
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    offline = open_model(adapter, "org/name")
-    assert (offline.source, offline.tensors) == (online.source, online.tensors)
-    assert open_model(adapter, f"org/name@{online.source.revision}").source == online.source
-    assert refusal(adapter, "org/name@other").code == "hub-offline-uncached"
-    assert refusal(adapter, "org/other").code == "hub-offline-uncached"
+    assert adapter.open("org/name", DOWNLOAD).tensors == first.tensors
+    assert asked_for(hub) == set()
+
+
+def test_what_the_cache_holds_is_used_without_a_request_and_a_note_says_so(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
+) -> None:
+    repository = hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
+    downloaded = adapter.open("org/name", DOWNLOAD)
+    repository.commit({"model.safetensors": b"moved on"})
+    hub.requests.clear()
+    cached = open_model(adapter)
+    assert (cached.source, cached.tensors) == (downloaded.source, downloaded.tensors)
+    assert contents(cached) == contents(downloaded)
+    assert cached.notes == (CACHED,)
+    pinned = open_model(adapter, f"org/name@{downloaded.source.revision}")
+    assert (pinned.source, pinned.notes) == (downloaded.source, ())
     assert hub.requests == []
 
 
-def test_the_registered_adapter_reads_from_the_hub_of_the_environment(
-    hub: LoopbackHub, weights: bytes, tmp_path: Path
+def test_a_revision_that_the_cache_does_not_hold_is_read_from_the_hub(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes
 ) -> None:
-    hub.add("org/name", {"model.safetensors": weights})
-    code = (
-        "from thermoscan.plugins import adapter_for; from thermoscan.checkpoint import OpenOptions;"
-        "print(adapter_for('org/name').open('org/name', OpenOptions()).source.revision)"
-    )
-    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env=environment,
-    )
-    assert result.stdout.strip() == hub.repositories["org/name"].branches["main"]
+    repository = hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
+    adapter.open("org/name", DOWNLOAD)
+    sha = repository.commit({"model.safetensors": weights}, branch="other")
+    checkpoint = open_model(adapter, "org/name@other")
+    assert (checkpoint.source.revision, checkpoint.notes) == (sha, ())
+
+
+@pytest.mark.parametrize(
+    "cached",
+    [
+        ["config.json"],
+        ["config.json", "model.safetensors.index.json", "1.safetensors"],
+        ["model.safetensors.index.json", "1.safetensors", "2.safetensors"],
+    ],
+    ids=["no weights", "a shard is missing", "no configuration"],
+)
+def test_a_snapshot_that_holds_a_part_is_not_taken_for_the_model(
+    hub: LoopbackHub, adapter: HubAdapter, cache: Path, tmp_path: Path, cached: list[str]
+) -> None:
+    folder = tmp_path / "sharded"
+    write_sharded(folder, {"1.safetensors": ("a",), "2.safetensors": ("b",)})
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.add("org/name", files | {"config.json": CONFIG})
+    for name in cached:
+        HfApi(endpoint=hub.endpoint).hf_hub_download("org/name", name, cache_dir=cache)
+    checkpoint = open_model(adapter)
+    assert [tensor.name for tensor in checkpoint.tensors] == ["a", "b"]
+    assert (checkpoint.config, checkpoint.notes) == ({"model_type": "bert"}, ())
+
+
+def test_broken_weights_in_the_cache_are_refused_and_not_read_elsewhere(
+    hub: LoopbackHub, adapter: HubAdapter, cache: Path, weights: bytes
+) -> None:
+    hub.add("org/name", {"model.safetensors": weights[:-1], "config.json": CONFIG})
+    for name in ("model.safetensors", "config.json"):
+        HfApi(endpoint=hub.endpoint).hf_hub_download("org/name", name, cache_dir=cache)
+    hub.requests.clear()
+    assert isinstance(refusal(adapter), MalformedError)
+    assert hub.requests == []
+
+
+def test_what_was_downloaded_once_opens_offline_and_the_rest_does_not(
+    hub: LoopbackHub, adapter: HubAdapter, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/name", {"model.safetensors": weights, "config.json": CONFIG})
+    hub.add("org/seen", {"model.safetensors": weights, "config.json": CONFIG})
+    online = adapter.open("org/name", DOWNLOAD)
+    open_model(adapter, "org/seen")
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    offline = open_model(adapter)
+    assert (offline.source, offline.tensors) == (online.source, online.tensors)
+    assert offline.notes == (CACHED,)
+    assert open_model(adapter, f"org/name@{online.source.revision}").source == online.source
+    for source in ("org/name@other", "org/seen", "org/other"):
+        assert refusal(adapter, source).code == "hub-offline-uncached"
+    assert hub.requests == []
 
 
 def test_names_go_to_the_hub_only_where_no_path_has_them(
@@ -302,14 +292,14 @@ def test_small_files_beside_the_weights_come_from_the_commit_that_was_opened(
 ) -> None:
     files = {"model.safetensors": weights, "config.json": CONFIG, "vocab.txt": b"old"}
     repository = hub.add("org/name", files | {"tokenizer.py": b"code", "x/vocab.txt": b"deep"})
-    checkpoint = open_model(adapter, "org/name")
+    checkpoint = open_model(adapter)
     repository.commit(files | {"vocab.txt": b"new", "merges.txt": b"new"})
     wanted = ("vocab.txt", "merges.txt")
     folder = adapter.beside("org/name", checkpoint, wanted, 100)
     assert folder.name == checkpoint.source.revision
     assert (folder / "vocab.txt").read_bytes() == b"old"
     assert not (folder / "merges.txt").exists()
-    assert "tokenizer.py" not in downloads(hub)
+    assert "tokenizer.py" not in asked_for(hub)
     with pytest.raises(LimitError) as caught:
         adapter.beside("org/name", checkpoint, ("config.json",), 5)
     assert caught.value.code == "file-too-long"
@@ -319,7 +309,7 @@ def test_offline_the_cached_files_beside_the_weights_are_used(
     hub: LoopbackHub, adapter: HubAdapter, weights: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("org/name", {"model.safetensors": weights, "vocab.txt": b"words"})
-    checkpoint = open_model(adapter, "org/name")
+    checkpoint = open_model(adapter)
     folder = adapter.beside("org/name", checkpoint, ("vocab.txt",), 100)
     before = len(hub.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import inspect
 from collections.abc import Iterator
 
 import pytest
+import urllib3.exceptions as of_bytes
 from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 
@@ -22,7 +24,7 @@ def response(status: int) -> httpx.Response:
 def instances(classes: object) -> Iterator[BaseException]:
     """Yields one instance of every exception class in a module, however it is built."""
     for kind in vars(classes).values():
-        if inspect.isclass(kind) and issubclass(kind, Exception):
+        if inspect.isclass(kind) and issubclass(kind, Exception) and not issubclass(kind, Warning):
             yield make(kind)
 
 
@@ -34,9 +36,11 @@ def make(kind: type[Exception]) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    "error", [*instances(errors), *instances(httpx)], ids=lambda error: type(error).__name__
+    "error",
+    [*instances(errors), *instances(httpx), *instances(of_bytes)],
+    ids=lambda error: type(error).__name__,
 )
-def test_every_exception_of_the_hub_and_of_its_http_client_is_mapped(error: BaseException) -> None:
+def test_every_exception_of_the_hub_and_of_the_http_clients_is_mapped(error: BaseException) -> None:
     mapped = map_error(error, "org/name")
     assert isinstance(mapped, SourceError)
     assert mapped.code.startswith("hub-")
@@ -47,6 +51,10 @@ def with_status(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubH
     return kind("text with http://secret", response=response(status))
 
 
+def denied(message: str) -> errors.HfHubHTTPError:
+    return errors.HfHubHTTPError("x", response=response(403), server_message=message)
+
+
 CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (with_status(errors.GatedRepoError, 403), HubError, "hub-gated"),
     (
@@ -55,11 +63,16 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
         "hub-repository-not-found",
     ),
     (with_status(errors.RevisionNotFoundError, 404), SourceNotFoundError, "hub-revision-not-found"),
-    (with_status(errors.RemoteEntryNotFoundError, 404), SourceNotFoundError, "hub-file-not-found"),
+    (with_status(errors.RemoteEntryNotFoundError, 404), HubError, "hub-file-not-found"),
     (with_status(errors.DisabledRepoError, 403), HubError, "hub-disabled"),
     (errors.LocalTokenNotFoundError("x"), HubError, "hub-token"),
     (with_status(errors.HfHubHTTPError, 401), HubError, "hub-token"),
     (with_status(errors.HfHubHTTPError, 403), HubError, "hub-token"),
+    (denied("Forbidden: pass `create_pr=1` as a query parameter"), HubError, "hub-read-only"),
+    (denied("Forbidden: you must use a write token to upload"), HubError, "hub-token-scope"),
+    (denied("Discussions are disabled for this repo"), HubError, "hub-discussions-closed"),
+    (with_status(errors.HfHubHTTPError, 412), HubError, "hub-moved"),
+    (ValueError("Invalid metadata in README.md.\n- x"), HubError, "hub-metadata"),
     (with_status(errors.HfHubHTTPError, 429), HubError, "hub-rate-limit"),
     (with_status(errors.HfHubHTTPError, 500), HubError, "hub-unavailable"),
     (with_status(errors.HfHubHTTPError, 503), HubError, "hub-unavailable"),
@@ -73,6 +86,19 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (httpx.ConnectError("x"), HubError, "hub-unreachable"),
     (httpx.ProxyError("x"), HubError, "hub-unreachable"),
     (ConnectionResetError("x"), HubError, "hub-unreachable"),
+    (of_bytes.ProtocolError("http://secret"), HubError, "hub-unreachable"),
+    (of_bytes.ProxyError("http://secret", OSError()), HubError, "hub-unreachable"),
+    (of_bytes.SSLError("http://secret"), HubError, "hub-unreachable"),
+    (http.client.IncompleteRead(b"secret"), HubError, "hub-unreachable"),
+    (make(of_bytes.NewConnectionError), HubError, "hub-unreachable"),
+    (make(of_bytes.NameResolutionError), HubError, "hub-unreachable"),
+    (make(of_bytes.ReadTimeoutError), HubError, "hub-timeout"),
+    (make(of_bytes.ConnectTimeoutError), HubError, "hub-timeout"),
+    (of_bytes.LocationParseError("http://secret"), HubError, "hub-answer"),
+    (of_bytes.ProxySchemeUnknown("socks5"), HubError, "hub-proxy"),
+    (of_bytes.ProxySchemeUnsupported("https"), HubError, "hub-proxy"),
+    (ImportError("socksio"), HubError, "hub-proxy"),
+    (RecursionError("x"), HubError, "hub-answer"),
     (httpx.TooManyRedirects("x"), HubError, "hub-answer"),
     (OSError(errno.ENOSPC, "No space left on device"), HubError, "hub-disk-full"),
     (OSError(errno.EDQUOT, "Quota exceeded"), HubError, "hub-disk-full"),

@@ -123,7 +123,7 @@ def test_the_page_holds_every_figure_and_no_path_of_this_machine() -> None:
         Section("One", "About one.", (Row("rate", 0.41, target=Target(0.4), how="5 of 12 GB/s"),)),
         Section("Other", "Not measured.", ()),
     ]
-    page = report.page(sections)
+    page = report.page("benchmarks.md", sections)
     assert "| rate | 0.41 | at least 0.4 | yes | 5 of 12 GB/s |" in page
     assert "Not measured." in page
     assert str(Path.home()) not in page
@@ -151,9 +151,25 @@ def test_a_partial_run_prints_a_table_and_leaves_the_documentation_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program.rivals, "ENVIRONMENTS", tmp_path)
-    program.main(["rivals"], tmp_path / "page.md")
+    program.main(["rivals"], tmp_path)
     assert "OTHER TOOLS" in capsys.readouterr().out
-    assert not (tmp_path / "page.md").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_remote_scans_are_measured_and_a_page_is_written_once_all_of_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "FULL", SMALL)
+    program.main(["remote", "tally"], tmp_path)
+    assert "THE PASS OVER THE BYTES" in capsys.readouterr().out
+    (page,) = tmp_path.iterdir()
+    assert page.name == "benchmarks-remote.md"
+    cells = [line.split(" | ") for line in page.read_text().splitlines() if "| " in line]
+    figures = {row[0].strip("| "): row[1] for row in cells[2:]}
+    # A header's page and the tensors beside it are read again where the whole file is tiny.
+    assert 1 < float(figures["bytes asked for / bytes of the weight files"]) < 4
+    assert float(figures["0 ms: rate / the hub's own client"]) > 0
+    assert "0 ms: rate / download, then scan" in figures
 
 
 def test_the_module_runs_as_a_program() -> None:

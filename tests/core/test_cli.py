@@ -65,7 +65,7 @@ def test_sha256_is_that_of_the_whole_file(tmp_path: Path, checkpoint: Path) -> N
 
 def test_json_to_a_file_beside_the_cards(tmp_path: Path, checkpoint: Path) -> None:
     done = run(str(checkpoint), "--json", "alone.json", "--out", "cards", "-q", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, "cards\n")  # quiet: where the cards are
     assert (tmp_path / "alone.json").read_text() == (tmp_path / "cards" / "card.json").read_text()
 
 
@@ -75,7 +75,8 @@ def test_json_goes_through_a_pipe_that_stays_one(tmp_path: Path, checkpoint: Pat
     received: list[str] = []
     reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
     reader.start()
-    assert run(str(checkpoint), "--json", str(pipe), "-q", cwd=tmp_path).returncode == 0
+    done = run(str(checkpoint), "--json", str(pipe), "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
     reader.join(timeout=60)
     assert from_json(received[0]).model.id == "broken.safetensors"
     assert pipe.is_fifo()

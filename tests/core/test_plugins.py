@@ -9,7 +9,7 @@ import pytest
 from support.measuring import measured_copy
 
 from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFoundError
-from thermoscan.plugins import adapter_for, data_reader_for, reporter, runner_for
+from thermoscan.plugins import adapter_for, data_reader_for, publisher_for, reporter, runner_for
 
 
 def test_a_path_goes_to_the_disk_and_an_id_to_the_hub(tmp_path: Path) -> None:
@@ -32,10 +32,23 @@ def test_what_nobody_claims_is_not_found() -> None:
 
 
 def test_every_built_in_reporter_is_found_and_no_other() -> None:
-    for name in ("json", "html", "profile", "badge", "terminal"):
+    for name in (
+        "json", "html", "profile", "badge", "terminal", "shields", "section", "comment",
+    ):  # fmt: skip
         assert callable(reporter(name).render)
     with pytest.raises(OptionError, match="no reporter called 'pdf'"):
         reporter("pdf")
+
+
+def test_a_report_of_a_path_goes_to_a_folder_and_that_of_an_id_to_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert type(publisher_for("org/name")).__name__ == "HubPublisher"
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    assert type(publisher_for("org/name")).__name__ == "FolderPublisher"
+    with pytest.raises(SourceNotFoundError, match="no such folder"):
+        publisher_for("what is this?")
 
 
 def test_a_runner_needs_a_model_type_and_a_reader_of_data_a_suffix_that_it_knows(

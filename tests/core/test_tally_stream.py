@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from thermoscan.errors import ChangedError
 from thermoscan.tally import accumulate, stream
 from thermoscan.tally.geometry import Weights, pieces_of, whole
 from thermoscan.tally.record import Tally
-from thermoscan.tally.stream import JOB_BYTES, Order, Reading
+from thermoscan.tally.stream import JOB_BYTES, Block, Order, Reading
 
 
 def layer(
@@ -190,6 +190,63 @@ def test_an_empty_tensor_has_a_digest_and_no_tally() -> None:
     tensor = Tensor("w", DType.F32, (0, 4), "memory", 0)
     (found,) = read([Order(tensor, ())], MemoryReader(b""))
     assert found.digest == xxhash.xxh3_128_hexdigest(b"")
+
+
+class AnnouncedReader(MemoryReader):
+    """Keeps what was announced to it, and whether that is still so."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+        self.announced: list[tuple[str, int, int]] = []
+        self.open = 0
+
+    @contextmanager
+    def expect(self, file: str, offset: int, length: int) -> Iterator[None]:
+        self.announced.append((file, offset, length))
+        self.open += 1
+        yield
+        self.open -= 1
+
+
+def at(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...] | None = None, file: str = "a"
+) -> tuple[Tensor, Block]:
+    """A float32 tensor at a place, all of it."""
+    tensor = Tensor("w", DType.F32, shape, file, offset, strides)
+    return tensor, Block(0, 0, tensor.nbytes)
+
+
+GAP = 1 << 16
+"""The widest gap that is read over."""
+
+EXPECTED = {
+    "nothing": ([], []),
+    "neighbours": ([at(100, (10,)), at(140, (5,)), at(160, (2,))], [("a", 100, 68)]),
+    "padding": ([at(100, (10,)), at(192, (5,))], [("a", 100, 112)]),
+    "the widest gap": ([at(0, (10,)), at(40 + GAP, (1,))], [("a", 0, 44 + GAP)]),
+    "too wide a gap": (
+        [at(0, (10,)), at(41 + GAP, (1,))],
+        [("a", 0, 40), ("a", 41 + GAP, 4)],
+    ),
+    "backwards": ([at(140, (5,)), at(100, (10,))], [("a", 140, 20), ("a", 100, 40)]),
+    "two files": ([at(0, (10,)), at(40, (5,), file="b")], [("a", 0, 40), ("b", 40, 20)]),
+    "a transposed matrix": ([at(8, (4, 3), (1, 4))], [("a", 8, 48)]),
+    "columns, which are read in runs": ([at(0, (4, 3), (8, 1)), at(200, (2,))], [("a", 200, 8)]),
+    "a part of a large tensor": (
+        [(at(100, (1000,))[0], Block(0, 400, 800)), (at(100, (1000,))[0], Block(0, 800, 4000))],
+        [("a", 500, 3600)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_neighbours_are_announced_as_one_range_for_as_long_as_they_are_read(name: str) -> None:
+    blocks, ranges = EXPECTED[name]
+    reader = AnnouncedReader()
+    with stream.expecting(reader, blocks):
+        assert reader.announced == ranges
+        assert reader.open == len(ranges)
+    assert reader.open == 0
 
 
 class ShrinkingReader(MemoryReader):

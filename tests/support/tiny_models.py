@@ -341,6 +341,14 @@ TINY: dict[str, Tiny] = {
         "ResNet", {**_STAGES, "layer_type": "basic"}, ("Model", "ForImageClassification"), "pixels"
     ),
     "clip": Tiny("CLIP", {**_TOWERS, "projection_dim": 48}, ("Model",), "text and pixels"),
+    "clip_text_model": Tiny(
+        "CLIPText",
+        {**_TOWERS["text_config"], "projection_dim": 48},
+        ("Model", "ModelWithProjection"),
+    ),
+    "clip_vision_model": Tiny(
+        "CLIPVision", _TOWERS["vision_config"], ("Model", "ModelWithProjection"), "pixels"
+    ),
     "siglip": Tiny("Siglip", _TOWERS, ("Model",), "text and pixels"),
 }
 

@@ -1,4 +1,4 @@
-"""How each weight was drawn: by what the user says, by `transformers`' code, or by torch's default.
+"""How each weight was drawn: by what the user says, by its library's code, or by torch's default.
 
 Takes what is known of the model; gives an `Initialisation`, or None and the reason. torch's
 defaults are taken only where nothing speaks against a plain torch model, and are called an
@@ -79,7 +79,7 @@ class Beginnings:
         kind = draft.place.kind
         family = self._family.at(kind.words)
         if family.convention is None:
-            return None, "how transformers starts this model type is not known here"
+            return None, "how this model type starts is not known here"
         own: Draw | None = lookup(family.convention.draws, kind.suffixes)
         if own is None and kind.bare and not kind.in_experts:
             return None, "a parameter that the model's own code starts"
@@ -118,7 +118,8 @@ def _drawn(draw: Draw, shape: tuple[int, ...], family: Family) -> Start:
         told.append(f"{name}={value:g}" if power == 1 else f"({name}={value:g})^{power:g}")
     if not _SMALLEST_SPREAD < spread <= _LARGEST_SPREAD:
         return None, "the configuration's numbers give no usable deviation"
-    source = f"transformers, {' · '.join(told)}"
+    library = family.convention.library if family.convention else ""
+    source = f"{library}, {' · '.join(told)}"
     if draw.family == "uniform":
         return uniform(spread, source), None
     if draw.family == "normal":

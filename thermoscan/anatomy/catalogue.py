@@ -49,6 +49,17 @@ _BART = Convention(
     fires={"classification_head.dense": "tanh"},
 )
 _BART_BEFORE = replace(_BART, flows=flows.BART_BEFORE)
+_CLIP = Convention(
+    "quick_gelu",
+    flows=flows.CLIP,
+    defaults={"initializer_factor": 1.0, **_SMALL, "num_hidden_layers": 12},
+    draws=draws.CLIP,
+    fires={
+        "patch_embedding": "identity",
+        "text_projection": "identity",
+        "visual_projection": "identity",
+    },
+)
 _FALCON = Convention(
     "gelu", activation_key="activation", tied=True, flows=(flows.FALCON,), defaults=_SMALL
 )
@@ -257,17 +268,11 @@ CATALOGUE: Mapping[str, Convention | Switch] = {
         },
     ),
     "resnet": _RESNET,
-    "clip": Convention(
-        "quick_gelu",
-        flows=flows.CLIP,
-        defaults={"initializer_factor": 1.0, **_SMALL, "num_hidden_layers": 12},
-        draws=draws.CLIP,
-        fires={
-            "patch_embedding": "identity",
-            "text_projection": "identity",
-            "visual_projection": "identity",
-        },
-        towers={"text_model": "text_config", "vision_model": "vision_config"},
+    "clip": replace(_CLIP, towers={"text_model": "text_config", "vision_model": "vision_config"}),
+    # a tower alone, whose paths have its name only where a projection is on top
+    "clip_text_model": replace(_CLIP, flows=(replace(flows.CLIP[0], within=""),)),
+    "clip_vision_model": replace(
+        _CLIP, flows=(replace(flows.CLIP[1], within=""),), draws=draws.CLIP_VISION
     ),
     "siglip": Convention(
         "gelu_pytorch_tanh",

@@ -1,9 +1,10 @@
 """What there is to know of a model type: the shape of the tables in `catalogue` and `flows`.
 
 Everything here is data about how `transformers` (version 5.23,
-https://github.com/huggingface/transformers) builds a model of one ``model_type``. A new type is one
-entry in the catalogue. Keys of these tables are the last words of a weight's path, the longest
-first: ``"lm_head.dense"`` before ``"dense"``.
+https://github.com/huggingface/transformers) builds a model of one ``model_type``, or diffusers
+(https://github.com/huggingface/diffusers) a model of one class. A new type is one entry in the
+catalogue. Keys of these tables are the last words of a weight's path, the longest first:
+``"lm_head.dense"`` before ``"dense"``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from thermoscan.anatomy.rules import Rule
 _T = TypeVar("_T")
 
 #: Marks an activation that the configuration names: ``"=hidden_act"``. ``"="`` alone is the hidden
-#: activation.
+#: activation, which a silent configuration stands for unless a default follows: ``"=act_fn|silu"``.
 STATED = "="
 #: The hidden activation, but for the last of several layers, which adds to a sum.
 UNLESS_LAST = "=unless last"
@@ -85,10 +86,13 @@ class Normed:
     Attributes:
         norm: Its path from the module around the layer.
         per_unit: As in `thermoscan.anatomy.model.FollowingNorm`.
+        groups: The configuration's key for the number of groups of units that are normalised each
+            by itself; "" where all are together.
     """
 
     norm: str
     per_unit: bool
+    groups: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Convention:
         towers: Word in a path -> key of the part of the configuration that holds for it.
         alternating: Whether fused parts alternate head by head or row by row.
         one_key_head: Whether all queries share one key and one value.
+        library: Whose code all this is.
+        note: What a card should say is assumed; "" for nothing.
     """
 
     activation: str = ""
@@ -126,6 +132,8 @@ class Convention:
     towers: Mapping[str, str] = field(default_factory=dict)
     alternating: bool = False
     one_key_head: bool = False
+    library: str = "transformers"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ CLIP: Mapping[str, Draw] = {
     "text_projection": Draw("normal", {**_FACTOR, "fan_in": -0.5}),
     "visual_projection": Draw("normal", {**_FACTOR, "fan_in": -0.5}),
 }
+CLIP_VISION = {**CLIP, "position_embedding": _CLIP_PATCH}
 SIGLIP: Mapping[str, Draw] = {
     "token_embedding": Draw("normal", {"fan_in": -0.5}),
     "position_embedding": Draw("normal", {"fan_in": -0.5}),

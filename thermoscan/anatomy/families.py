@@ -13,6 +13,7 @@ from typing import Any
 
 from thermoscan.anatomy.catalogue import CATALOGUE
 from thermoscan.anatomy.conventions import Convention, Switch
+from thermoscan.anatomy.diffusion import DIFFUSION
 from thermoscan.text import printable
 from thermoscan.theory.activations import canonical
 
@@ -25,7 +26,8 @@ class Family:
     """What is known of a model as a whole, or of one tower of it.
 
     Attributes:
-        model_type: As the configuration has it; None where there is none.
+        model_type: As the configuration of transformers has it; for one of diffusers, the name of
+            the class (``_class_name``); None where there is neither.
         convention: Of this ``model_type``, None where it is not in the catalogue.
         config: The configuration itself.
         activation: Canonical name of the hidden activation, None where it is not known.
@@ -77,7 +79,7 @@ class Family:
 def family_of(config: Mapping[str, Any] | None) -> Family:
     """Reads a configuration; what it does not say, and no convention says for it, is None."""
     config = config or {}
-    model_type = _text(config, "model_type")
+    model_type = _text(config, "model_type") or class_name_of(config)
     convention = _convention(model_type, config)
     whole = _family(config, model_type, convention)
     if convention is None or not convention.towers:
@@ -90,8 +92,13 @@ def family_of(config: Mapping[str, Any] | None) -> Family:
     return _family(config, model_type, convention, towers)
 
 
+def class_name_of(config: Mapping[str, Any] | None) -> str | None:
+    """Returns the name of the class that diffusers writes into what it saves, None without one."""
+    return _text(config or {}, "_class_name")
+
+
 def _convention(model_type: str | None, config: Mapping[str, Any]) -> Convention | None:
-    entry = CATALOGUE.get(model_type or "")
+    entry = CATALOGUE.get(model_type or "") or DIFFUSION.get(model_type or "")
     return entry.choose(config) if isinstance(entry, Switch) else entry
 
 
@@ -110,7 +117,9 @@ def _family(
         config=config,
         activation=activation,
         activation_reason=reason,
-        pooler=canonical(_text(config, "pooler_act") or "tanh") if model_type else None,
+        pooler=canonical(_text(config, "pooler_act") or "tanh")
+        if _text(config, "model_type")
+        else None,
         heads=_heads(config, convention),
         tied=tied if isinstance(tied, bool) else convention is not None and convention.tied,
         quantised_by=_text(quantisation, "quant_method")

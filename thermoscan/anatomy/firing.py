@@ -93,8 +93,8 @@ class Firings:
         if named == UNLESS_LAST:
             return _IDENTITY if self._is_last(place) else self._hidden(place)
         if named.startswith(STATED):
-            key = named.removeprefix(STATED)
-            text = self._family.text(key) if key else None
+            key, _, default = named.removeprefix(STATED).partition("|")
+            text = (self._family.text(key) if key else None) or default or None
             if text is None or self._stated:
                 return self._hidden(place)
             known = canonical(text)
@@ -126,8 +126,11 @@ class Firings:
         gain, bias = f"{module}.weight", f"{module}.bias"
         if self._census.shapes.get(gain) != (outputs,):
             return None
+        groups = self._family.number(normed.groups)[1] if normed.groups else 1.0
+        if groups is None or not groups.is_integer() or outputs % groups:
+            return None
         has_bias = self._census.shapes.get(bias) == (outputs,)
-        return FollowingNorm(gain, bias if has_bias else None, normed.per_unit)
+        return FollowingNorm(gain, bias if has_bias else None, normed.per_unit, int(groups))
 
     @staticmethod
     def of_fused_gate() -> Firing:

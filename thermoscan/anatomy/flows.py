@@ -132,6 +132,12 @@ CONVNEXT = Flow(
     end=("^^^layernorm",),
 )
 
+#: Attention to itself, then to the prompt, whose query alone reads the picture.
+DIFFUSION = Flow(
+    "norm1 >attn1.to_q >attn1.to_k >attn1.to_v norm2 >attn2.to_q norm3 >ff.net.0.proj +",
+    within="transformer_blocks",
+)
+
 #: For models of no known type, the first whose norms are all in the block. The last ones say
 #: nothing of the feed-forward part.
 BY_NAMES = (
@@ -164,4 +170,12 @@ BESIDE: Mapping[str, tuple[str, ...]] = {
     "downsampling_layer": ("0",),
     "feature_projection.projection": ("layer_norm",),
     "head.mlp.fc1": ("^layernorm",),
+    "attentions.proj_in": ("norm",),
+    **dict.fromkeys(
+        (
+            *("attentions.to_q", "attentions.to_k", "attentions.to_v"),
+            *("attentions.query", "attentions.key", "attentions.value"),
+        ),
+        ("group_norm",),
+    ),
 }

@@ -70,11 +70,14 @@ class FollowingNorm:
         per_unit: True where every unit is brought to zero mean and unit variance over the data
             (batch norm), so that the pre-activation's mean is the bias and its deviation the gain.
             False where that is done over the units of each example (layer norm).
+        groups: Into how many runs of units of equal length those are parted, each of which is
+            brought there by itself (group norm); 1 for all together.
     """
 
     gain: str
     bias: str | None
     per_unit: bool
+    groups: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,8 @@ class Anatomy:
     """A checkpoint's layers, and all that is not a layer. Every tensor is in exactly one part.
 
     Attributes:
-        architecture: ``model_type`` of the configuration, or None.
+        architecture: ``model_type`` of the configuration, for one of diffusers the name of its
+            class, or None; of several components, the class of the whole.
         layers: In the order of the model: stored order, embeddings first where names tell.
         recorded: Auxiliary tensors.
         not_analysed: Weights that cannot be read as numbers yet.

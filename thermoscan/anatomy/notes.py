@@ -23,18 +23,17 @@ def notes_of(
 ) -> tuple[str, ...]:
     """Returns the assumptions that the layers rest on, those that apply."""
     notes = []
+    convention = known.family.convention
     if known.beginnings.assumes_torch and any(layer.initialisation for layer in layers):
         notes.append(
             "No configuration names an architecture: weights are taken to have started as "
             "torch.nn draws them by default. State another initialisation if the training code "
             "had one."
         )
-    elif any(_is_by_transformers(layer) for layer in layers):
-        model_type = printable(known.family.model_type or "", 40)
-        notes.append(
-            f"Weights are taken to have started as transformers draws them for '{model_type}'; an "
-            "embedding's padding row, which starts at zero, is not set apart."
-        )
+    elif convention is not None and any(_is_by(layer, convention.library) for layer in layers):
+        notes.append(_by_library(convention.library, known.family.model_type or ""))
+    if convention is not None and convention.note:
+        notes.append(convention.note)
     if stated_activation is not None:
         notes.append(f"The hidden activation is taken to be {stated_activation}, as stated.")
     if any(_is_gru_candidate(layer) for layer in layers):
@@ -51,10 +50,16 @@ def notes_of(
     return tuple(notes)
 
 
-def _is_by_transformers(layer: Layer) -> bool:
-    return layer.initialisation is not None and layer.initialisation.source.startswith(
-        "transformers"
-    )
+def _is_by(layer: Layer, library: str) -> bool:
+    return layer.initialisation is not None and layer.initialisation.source.startswith(library)
+
+
+def _by_library(library: str, model_type: str) -> str:
+    shown = printable(model_type, 40)
+    told = f"Weights are taken to have started as {library} draws them for '{shown}'"
+    if library != "transformers":
+        return f"{told}."
+    return f"{told}; an embedding's padding row, which starts at zero, is not set apart."
 
 
 def _is_gru_candidate(layer: Layer) -> bool:

@@ -119,11 +119,16 @@ _FEED_FORWARD_WORDS = frozenset(
 )
 
 #: Words under which lies the input side of a model, before its first block.
-ENTRANCE_WORDS = frozenset({"embeddings", "patch_embed", "patch_embeddings", "features", "stem"})
+ENTRANCE_WORDS = frozenset(
+    (
+        *("embeddings", "patch_embed", "patch_embeddings", "features", "stem"),
+        *("conv_in", "time_embedding", "add_embedding"),
+    )
+)
 
 #: Words under which lies the output side of a model, after its last block.
 EXIT_WORDS = frozenset(
-    {"pooler", "cls", "lm_head", "classifier", "score", "head", "vocab_transform"}
+    {"pooler", "cls", "lm_head", "classifier", "score", "head", "vocab_transform", "conv_out"}
 )
 
 #: The words of OpenAI's ``Conv1D``, whose weight may be stored (inputs, outputs).

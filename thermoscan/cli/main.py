@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
+from pathlib import Path
 
 import click
 
 from thermoscan._version import __version__
+from thermoscan.cli.attach import attach
+from thermoscan.cli.badge import badge
 from thermoscan.cli.compare import compare
+from thermoscan.cli.environment import DEBUG, is_set
 from thermoscan.cli.linear import linear
 from thermoscan.cli.probe import probe
 from thermoscan.cli.scan import scan
 from thermoscan.errors import ThermoscanError
+from thermoscan.text import printable
 
 
 class _DefaultToScan(click.Group):
@@ -34,11 +40,11 @@ class _DefaultToScan(click.Group):
 def cli() -> None:
     """Tells what state a checkpoint is in, from its weights, without running it.
 
-    thermoscan MODEL is short for thermoscan scan MODEL.
+    MODEL alone is short for scan MODEL.
     """
 
 
-for command in (scan, compare, probe, linear):
+for command in (scan, compare, probe, linear, attach, badge):
     cli.add_command(command)
 
 
@@ -48,7 +54,15 @@ def main() -> None:
     # would take a twentieth of a small scan.
     gc.set_threshold(100_000, 20, 20)
     try:
-        cli()
+        cli(prog_name=_program())
     except ThermoscanError as error:
+        if is_set(DEBUG):
+            for line in traceback.format_exc().splitlines():
+                click.echo(printable(line), err=True)
         click.echo(f"thermoscan: {error} [{error.code}]", err=True)
         sys.exit(2)
+
+
+def _program() -> str:
+    """Returns what was typed: the hub's command runs ``hf-thermoscan`` for ``hf thermoscan``."""
+    return "hf thermoscan" if Path(sys.argv[0]).stem == "hf-thermoscan" else "thermoscan"

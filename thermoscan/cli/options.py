@@ -35,7 +35,7 @@ def card_options(command: F) -> F:
             type=click.Choice(list(SEVERITIES)),
             help="Exit with status 1 when a finding is at least this severe.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the folder of the cards alone."),
     )
 
 
@@ -52,6 +52,17 @@ def assumption_options(command: F) -> F:
             metavar="RULE",
             help="What weights started from: torch, he_normal, normal(0.02), uniform(0.05), ...",
         ),
+    )
+
+
+def card_file_option(text: str) -> Callable[[F], F]:
+    """Returns the option that takes a card which was written before."""
+    return click.option(
+        "--card",
+        "card_file",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=str),
+        metavar="FILE",
+        help=text,
     )
 
 

@@ -35,7 +35,7 @@ def emit(
         card: The card.
         out: Folder for the files; None for a folder of the model's name below `REPORTS_FOLDER`.
         json_to: Where the JSON alone goes; ``"-"`` is stdout, which then holds nothing else.
-        quiet: Whether to print no summary.
+        quiet: Whether to print the folder in place of the summary, as the hub's command does.
         fail_on: A key of `SEVERITIES`; None where no finding is to fail the command.
     """
     _write_all(card, out, json_to, quiet)
@@ -54,7 +54,11 @@ def _write_all(card: Card, out: Path | None, json_to: str | None, quiet: bool) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, renderer in FILES.items():
         write_whole(folder / name, reporter(renderer).render(card))
-    if json_to != "-" and not quiet:
+    if json_to == "-":
+        return
+    if quiet:
+        click.echo(folder)
+    else:
         click.echo(reporter("terminal").render(card), nl=False)
         click.echo(f"\nCard: {folder / 'card.html'}")
 

@@ -1,11 +1,17 @@
-"""Progress on stderr, and only where a person watches: nothing is written to a pipe or a log."""
+"""Progress on stderr, and only where a person watches: nothing is written to a pipe or a log.
+
+None either where ``HF_HUB_DISABLE_PROGRESS_BARS`` says so. A command that shows no progress tells
+huggingface_hub by that variable, which it reads when it is loaded, to show none of its downloads.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from thermoscan.cli.environment import NO_PROGRESS, is_set
 from thermoscan.scanner.measure import Progress
 
 Steps = Callable[[str, int, int], None]
@@ -13,9 +19,14 @@ Steps = Callable[[str, int, int], None]
 
 
 @contextmanager
-def progress_on_stderr(quiet: bool) -> Iterator[Progress | None]:
-    """Yields what to call with bytes done and in all; None where nobody watches."""
-    if quiet or not sys.stderr.isatty():
+def progress_on_stderr(quiet: bool, downloads: bool = False) -> Iterator[Progress | None]:
+    """Yields what to call with bytes done and in all; None where nobody watches.
+
+    Args:
+        quiet: Whether nothing is to be shown.
+        downloads: Whether huggingface_hub may show downloads until the bytes are read.
+    """
+    if not _is_watched(quiet):
         yield None
         return
     from rich.console import Console  # noqa: PLC0415 - not needed without a terminal
@@ -23,31 +34,56 @@ def progress_on_stderr(quiet: bool) -> Iterator[Progress | None]:
         BarColumn,
         DownloadColumn,
         Progress,
+        TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
 
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scan", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("opening", total=None)
+
+    def read(done: int, total: int) -> None:
+        bar.update(task, description="reading", completed=done, total=total)
+        bar.start()
+
+    try:
+        if not downloads:
+            bar.start()
+        yield read
+    finally:
+        bar.stop()
 
 
 @contextmanager
 def steps_on_stderr(quiet: bool) -> Iterator[Steps | None]:
     """Yields what to call with a step, how much of it is done, and how much there is of it."""
-    if quiet or not sys.stderr.isatty():
+    if not _is_watched(quiet):
         yield None
         return
     from rich.console import Console  # noqa: PLC0415 - not needed without a terminal
     from rich.progress import Progress, TaskID  # noqa: PLC0415
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
+        opening = bar.add_task("opening", total=None)
         tasks: dict[str, TaskID] = {}
 
         def step(title: str, done: int, total: int) -> None:
+            bar.update(opening, visible=False)
             if title not in tasks:
                 tasks[title] = bar.add_task(title)
             bar.update(tasks[title], completed=done, total=total)
 
         yield step
+
+
+def _is_watched(quiet: bool) -> bool:
+    if quiet:
+        os.environ.setdefault(NO_PROGRESS, "1")
+    return not quiet and sys.stderr.isatty() and not is_set(NO_PROGRESS)

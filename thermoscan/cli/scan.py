@@ -13,6 +13,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.argument("model")
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--file", metavar="NAME", help="Which file or sub-folder of MODEL to scan.")
 @click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
 @click.option(
@@ -28,6 +29,7 @@ def scan(
     out: Path | None,
     json_to: str | None,
     revision: str | None,
+    file: str | None,
     download: bool,
     activation: str | None,
     initialisation: str | None,
@@ -45,6 +47,7 @@ def scan(
 
     options = ScanOptions(
         revision=revision,
+        file=file,
         download=download,
         activation=activation,
         initialisation=initialisation,
@@ -52,6 +55,6 @@ def scan(
         seed=seed,
         sha256=sha256,
     )
-    with progress_on_stderr(quiet) as progress:
+    with progress_on_stderr(quiet, downloads=download) as progress:
         card = scan_model(model, options, progress)
     emit(card, out, json_to, quiet, fail_on)

@@ -1,6 +1,7 @@
 """Layers that stand out among their peers: those of the same role in the same model.
 
-The peers of an expert are the same matrices of the other experts of its mixture.
+The peers of an expert are the same matrices of the other experts of its mixture. In a checkpoint of
+several components the peers are of the same component.
 
 Two figures are compared, each on a logarithmic scale: the reduced temperature as ln τ, and the
 order J = ½ ln(T/Θ). The centre is the median and the spread the median absolute deviation, so
@@ -172,13 +173,15 @@ def _groups(
         for layer in layers
         if len(layers) >= FEWEST
     }
-    groups: dict[tuple[str, str], list[tuple[LayerMeasurement, LayerState]]] = {}
+    component_of = measurement.checkpoint.component_of
+    groups: dict[tuple[str, str | None, str], list[tuple[LayerMeasurement, LayerState]]] = {}
     for each in measurement.layers:
         if each.state is not None and each.state.temperature > 0 and varies(each.tally):
-            mixture = experts.get(each.layer.name)
-            key = (_EXPERTS, mixture) if mixture else (_ROLE, each.layer.role.value)
+            name, role = each.layer.name, each.layer.role.value
+            mixture = experts.get(name)
+            key = (_EXPERTS, None, mixture) if mixture else (_ROLE, component_of(name), role)
             groups.setdefault(key, []).append((each, each.state))
-    return [(kin, members) for (kin, _), members in groups.items()]
+    return [(kin, members) for (kin, _, _), members in groups.items()]
 
 
 def _order_error(layer: LayerMeasurement, state: LayerState) -> float:

@@ -81,7 +81,7 @@ def compare(
         raise OptionError(
             "sample-refused", "a comparison is of entry with entry, of which a sample misses most"
         )
-    of_base = replace(options.opening, revision=options.base_revision)
+    of_base = replace(options.opening, revision=options.base_revision, file=None)
     with adapter_for(base).open(base, of_base) as before:
         opened = replace(options.opening, base=before)
         with adapter_for(model).open(model, opened) as checkpoint:

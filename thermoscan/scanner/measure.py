@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from thermoscan.anatomy import Anatomy, Assumptions, dissect
+from thermoscan.anatomy import Anatomy, Assumptions, anatomy_of
 from thermoscan.anatomy.model import Layer, Recorded
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.options import ScanOptions
@@ -85,12 +85,7 @@ class Measuring:
         """Tells what the tensors are and reads ahead the vectors that figures need."""
         assumptions = Assumptions.stated(options.activation, options.initialisation)
         self._checkpoint = checkpoint
-        self.anatomy = dissect(
-            checkpoint.tensors,
-            checkpoint.config,
-            aliases=checkpoint.aliases,
-            assumptions=assumptions,
-        )
+        self.anatomy = anatomy_of(checkpoint, assumptions)
         self._by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
         self.vectors = Vectors(self._by_name, checkpoint.reader)
         self.vectors.read_ahead(names_of(self.anatomy.layers))

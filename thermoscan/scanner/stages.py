@@ -94,12 +94,30 @@ def _normalised(
     """What a norm behind a layer makes of its output; None where that has no energy."""
     if norm.per_unit:
         return PreActivation(shift, np.square(gain))
-    centred = at.mean - np.mean(at.mean)
-    energy = float(np.mean(at.variance + np.square(centred)))
-    if not energy > 0:
+    return normalised(at, gain, shift, norm.groups)
+
+
+def normalised(
+    at: PreActivation, gain: FloatArray, shift: FloatArray, groups: int
+) -> PreActivation | None:
+    """Brings each of several groups of units to zero mean and unit variance, then scales them.
+
+    Args:
+        at: Before the norm.
+        gain: Of every unit.
+        shift: Of every unit.
+        groups: Runs of equal length that are normalised each by itself; 1 for a layer norm.
+
+    Returns:
+        The pre-activation behind the norm; None where a group has no energy.
+    """
+    means, variances = (each.reshape(groups, -1) for each in (at.mean, at.variance))
+    centred = means - np.mean(means, axis=1, keepdims=True)
+    energy = np.mean(variances + np.square(centred), axis=1, keepdims=True)
+    if not np.all(energy > 0):
         return None
-    scale = gain / np.sqrt(energy)
-    return PreActivation(shift + scale * centred, np.square(scale) * at.variance)
+    scale = gain.reshape(groups, -1) / np.sqrt(energy)
+    return PreActivation(shift + (scale * centred).ravel(), (np.square(scale) * variances).ravel())
 
 
 def estimate(name: str, at: PreActivation) -> Stage | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from threadpoolctl import threadpool_limits
 
 from thermoscan.alignment import Alignment, align
-from thermoscan.anatomy import Anatomy, dissect
+from thermoscan.anatomy import Anatomy, anatomy_of
 from thermoscan.anatomy.model import Layer, Role
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.dtypes import DType
@@ -44,10 +44,11 @@ def measure_twins(
         ChangedError: A checkpoint was cut short or replaced during the pass.
     """
     notes: list[str] = []
-    if model.config is None and base.config is not None:
-        model = replace(model, config=base.config)
+    own = model
+    model = _configured(own, base)
+    if model is not own:
         notes.append(BASE_CONFIGURATION)
-    beside = _Beside.of(base, model)
+    beside = _Beside.of(_configured(base, own))
     measuring = Measuring(model, options)
     names = align((t.name for t in model.tensors), (t.name for t in base.tensors))
     notes += [
@@ -69,6 +70,19 @@ def measure_twins(
     return replace(found, checkpoint=replace(model, notes=(*model.notes, *notes)))
 
 
+def _configured(one: Checkpoint, other: Checkpoint) -> Checkpoint:
+    """Returns a checkpoint with the other's configuration where it has none of its own."""
+    if one.components:
+        components = {
+            name: other.components.get(name) if config is None else config
+            for name, config in one.components.items()
+        }
+        return one if components == one.components else replace(one, components=components)
+    if one.config is None and other.config is not None and not other.components:
+        return replace(one, config=other.config)
+    return one
+
+
 @dataclass(frozen=True, slots=True)
 class _Beside:
     """The base: what its tensors are, and what to read of them."""
@@ -78,10 +92,9 @@ class _Beside:
     orders: list[stream.Order]
 
     @classmethod
-    def of(cls, base: Checkpoint, model: Checkpoint) -> _Beside:
-        """Tells what the base's tensors are; by the model's configuration where it has none."""
-        config = base.config if base.config is not None else model.config
-        anatomy = dissect(base.tensors, config, aliases=base.aliases)
+    def of(cls, base: Checkpoint) -> _Beside:
+        """Tells what the base's tensors are."""
+        anatomy = anatomy_of(base)
         return cls(base, anatomy, orders_of(base, anatomy, {}))
 
 

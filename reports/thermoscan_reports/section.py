@@ -1,0 +1,100 @@
+"""The section that a report adds to a model card, as Markdown that reads well unrendered too.
+
+Takes a card; gives text without its markers. It holds nothing that changes by itself (no date) and
+no picture (a model card shows no SVG for certain); every name and sentence from the card passes
+`thermoscan_reports.markdown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from thermoscan.card import Card
+from thermoscan_reports.markdown import code, words
+from thermoscan_reports.numbers import scaled
+from thermoscan_reports.page import Figure, FindingGroup, Page, page_of
+
+_FIGURES = (
+    "reduced_temperature", "order", "transition_temperature", "refresh_temperature",
+    "work_efficiency", "measured_efficiency", "bits_per_parameter", "coverage",
+)  # fmt: skip
+_MOST_KINDS = 5
+_MOST_PLACES = 3
+_PAPER = "[On the Temperature of Machine Learning Systems](https://arxiv.org/abs/2404.13218)"
+_FULL = (
+    "Full report: [card.html](thermoscan/card.html) (download it; it opens in any browser) and "
+    "[card.json](thermoscan/card.json)."
+)
+
+
+class SectionReporter:
+    """Renders the section of a model card that the full report lies beside."""
+
+    def render(self, card: Card) -> str:
+        """Returns the section, ending in a line break."""
+        return "\n\n".join((*_parts(card), f"{_FULL} {_origin(card)}")) + "\n"
+
+
+class CommentReporter:
+    """Renders the same for a place that no files lie beside, such as a discussion."""
+
+    def render(self, card: Card) -> str:
+        """Returns the text, ending in a line break."""
+        return "\n\n".join((*_parts(card), _origin(card))) + "\n"
+
+
+def _parts(card: Card) -> Iterator[str]:
+    """Yields what is said of the model, block by block."""
+    page = page_of(card)
+    yield "## What the weights show"
+    headline = words(page.verdict.headline)
+    yield " ".join((f"**{headline}**", *map(words, page.verdict.sentences)))
+    rows = (_row(figure) for figure in page.figures if figure.key in _FIGURES)
+    yield "\n".join(("| figure | value | meaning |", "|---|---|---|", *rows))
+    yield from _findings(page)
+    how = "The figures come from the weights alone; the model was not run."
+    if card.probe is not None:
+        how = "Where a figure was measured on data, it says so; the others come from the weights."
+    yield f"{how} They follow Dong Zhang, {_PAPER}."
+
+
+def _row(figure: Figure) -> str:
+    """A line of the table; a value that is not known gives way to the reason why."""
+    letter = "" if figure.key in {"coverage", "bits_per_parameter"} else f" {words(figure.symbol)}"
+    value, meaning = figure.value, figure.meaning
+    if figure.key == "work_efficiency":
+        meaning = f"Estimated. {meaning}"
+    if figure.reason is not None:
+        value, meaning = "not known", f"Because: {figure.reason}."
+    return f"| {words(figure.name)}{letter} | {words(value)} | {words(meaning)} |"
+
+
+def _findings(page: Page) -> Iterator[str]:
+    """Yields errors and warnings, the worst first; information is for the full report."""
+    serious = [group for group in page.findings if group.severity in {"error", "warning"}]
+    if serious:
+        lines = [line for group in serious[:_MOST_KINDS] for line in _finding(group)]
+        more = len(serious) - _MOST_KINDS
+        if more > 0:
+            lines.append(f"- and {more} more kinds, in the full report")
+        yield "\n".join(lines)
+
+
+def _finding(group: FindingGroup) -> Iterator[str]:
+    kind = "Broken" if group.severity == "error" else "Look at it"
+    yield f"- **{kind}: {words(group.title)}.** {words(group.meaning)} {words(group.advice)}"
+    for item in group.items[:_MOST_PLACES]:
+        place = f"{code(item.layer)}: " if item.layer is not None else ""
+        yield f"  - {place}{words(item.message)}"
+    more = len(group.items) - _MOST_PLACES + group.more
+    if more > 0:
+        yield f"  - and {more:,} more"
+
+
+def _origin(card: Card) -> str:
+    """What exactly was scanned, and by which version."""
+    model, by = card.model, words(card.generator, 60)
+    if model.revision is not None:
+        return f"Scanned: commit {code(model.revision, 64)}, by {by}."
+    files = "one weight file" if len(model.files) == 1 else f"{len(model.files):,} weight files"
+    return f"Scanned: {files} on disk, {scaled(model.bytes, 'B')}, by {by}."
