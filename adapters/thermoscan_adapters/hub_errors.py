@@ -14,6 +14,7 @@ step to take. The raw text of the other library is never shown: it repeats URLs 
     hub-unavailable            the hub itself failed
     hub-timeout                no answer in time
     hub-unreachable            no connection
+    hub-certificate            a certificate of an authority that is not trusted
     hub-proxy                  a proxy of a kind that cannot be used
     hub-offline-uncached       offline mode, and the files are not in the cache
     hub-disk-full              no space left for the download
@@ -32,6 +33,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
+from ssl import SSLCertVerificationError
 
 from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
 
@@ -174,6 +176,9 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     import urllib3.exceptions as of_bytes  # noqa: PLC0415
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # noqa: PLC0415
 
+    if _is_of_certificate(error):
+        reason = "its certificate is not trusted; set SSL_CERT_FILE to your network's authorities"
+        return HubError("hub-certificate", reason, file=source)
     # What httpx misses is the package that speaks SOCKS.
     if isinstance(
         error, (ImportError, of_bytes.ProxySchemeUnknown, of_bytes.ProxySchemeUnsupported)
@@ -207,6 +212,15 @@ def _of_transport(error: BaseException, source: str) -> SourceError | None:
     ):
         return _nonsense("it breaks HTTP", source)
     return None
+
+
+def _is_of_certificate(error: BaseException | None) -> bool:
+    """Says whether a certificate was refused: both clients raise their own errors from that."""
+    while error is not None:
+        if isinstance(error, SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_system(error: BaseException, source: str) -> SourceError | None:

@@ -124,10 +124,17 @@ def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:
     """Returns what an entry of the hub's list says, once it is what it must be."""
     name, size, blob = entry["path"], entry["size"], entry["oid"]
     sha256 = entry["lfs"]["oid"] if entry.get("lfs") else None
-    named = isinstance(name, str) and bool(name) and isinstance(blob, str)
+    named = _is_path(name) and isinstance(blob, str)
     sized = type(size) is int and 0 <= size <= _MOST_BYTES
     hashed = sha256 is None or (isinstance(sha256, str) and _SHA256.fullmatch(sha256))
     if not (named and sized and hashed):
         reason = "the hub lists a file without a name, or a length or digest that can be"
         raise HubError("hub-answer", reason, file=id)
     return ListedFile(name, size, blob, sha256)
+
+
+def _is_path(name: object) -> bool:
+    """Says whether git can know a file by this name."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    return {"", ".", ".."}.isdisjoint(name.split("/"))

@@ -52,6 +52,7 @@ def _parts(card: Card) -> Iterator[str]:
     rows = (_row(figure) for figure in page.figures if figure.key in _FIGURES)
     yield "\n".join(("| figure | value | meaning |", "|---|---|---|", *rows))
     yield from _findings(page)
+    yield from (words(text, 1000) for text in (page.sample, page.not_looked_for) if text)
     how = "The figures come from the weights alone; the model was not run."
     if card.probe is not None:
         how = "Where a figure was measured on data, it says so; the others come from the weights."
@@ -93,8 +94,8 @@ def _finding(group: FindingGroup) -> Iterator[str]:
 
 def _origin(card: Card) -> str:
     """What exactly was scanned, and by which version."""
-    model, by = card.model, words(card.generator, 60)
-    if model.revision is not None:
-        return f"Scanned: commit {code(model.revision, 64)}, by {by}."
-    files = "one weight file" if len(model.files) == 1 else f"{len(model.files):,} weight files"
-    return f"Scanned: {files} on disk, {scaled(model.bytes, 'B')}, by {by}."
+    files, revision = card.model.files, card.model.revision
+    what = code(files[0].name) if len(files) == 1 else f"{len(files):,} weight files"
+    where = "on disk" if revision is None else f"at commit {code(revision, 64)}"
+    size = scaled(sum(file.bytes for file in files), "B")
+    return f"Scanned: {what} ({size}) {where}, by {words(card.generator, 60)}."

@@ -71,6 +71,7 @@ def test_a_model_is_pinned_and_opened_and_no_file_is_written(
     assert {name: record.status for name, record in records.items()} == {
         "model.safetensors": "scanned",
         "pytorch_model.bin": "skipped",
+        "sub/x.safetensors": "skipped",
         "tf_model.h5": "skipped",
     }
     assert CACHED not in checkpoint.notes

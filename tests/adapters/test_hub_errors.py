@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import inspect
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -94,6 +95,7 @@ CASES: list[tuple[BaseException, type[SourceError], str]] = [
     (make(of_bytes.NameResolutionError), HubError, "hub-unreachable"),
     (make(of_bytes.ReadTimeoutError), HubError, "hub-timeout"),
     (make(of_bytes.ConnectTimeoutError), HubError, "hub-timeout"),
+    (ssl.SSLCertVerificationError("http://secret"), HubError, "hub-certificate"),
     (of_bytes.LocationParseError("http://secret"), HubError, "hub-answer"),
     (of_bytes.ProxySchemeUnknown("socks5"), HubError, "hub-proxy"),
     (of_bytes.ProxySchemeUnsupported("https"), HubError, "hub-proxy"),

@@ -74,8 +74,9 @@ def hub(server: LoopbackHub) -> Iterator[LoopbackHub]:
     """A hub with one model; afterwards no thread and no connection to its bytes is left."""
     threads = set(threading.enumerate())
     yield server
-    gc.collect()
     hosts = {r.headers["host"] for r in server.requests if r.origin == "content"}
+    if any(map(open_connections, hosts)):
+        gc.collect()  # what an error refers to in a circle is still there
     assert sum(map(open_connections, hosts)) == 0
     assert {each for each in threading.enumerate() if not served(each)} <= threads
     server.heal()

@@ -87,7 +87,6 @@ LISTS: dict[str, Fault] = {
     "facts that are text": about_the_weights(lfs="yes"),
     "a blob that is a number": about_the_weights(oid=7),
     "a file twice": more(file("model.safetensors")),
-    "a file without a name": more(file("")),
     "a name that is a number": more(file(5)),
     "an entry that is no object": edited(lambda entries: [*entries, 5]),
     "an entry without fields": more({}),
@@ -173,11 +172,23 @@ def test_a_small_file_of_another_length_is_refused(
 
 
 HOSTILE = [
-    "..", ".", "../evil.safetensors", "../../evil.safetensors", "/etc/evil.safetensors",
-    "a\0b.safetensors", "a//evil.safetensors", "C:\\evil.safetensors", "\ud800.safetensors",
-    "http://127.0.0.1:9/evil.safetensors", "\x1b[31mevil.safetensors", "?evil.safetensors",
+    "C:\\evil.safetensors", "\ud800.safetensors", "\x1b[31mevil.safetensors", "?evil.safetensors",
     "#evil.safetensors", "%2e%2e%2fevil.safetensors", " evil.safetensors", "x" * 5000,
+    "...", "~/evil.safetensors", "..\\evil.safetensors",
 ]  # fmt: skip
+IMPOSSIBLE = [
+    "..", ".", "", "../evil.safetensors", "../../evil.safetensors", "/etc/evil.safetensors",
+    "a\0b.safetensors", "a//evil.safetensors", "a/./evil.safetensors", "evil.safetensors/", "/",
+    "http://127.0.0.1:9/evil.safetensors",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_name_that_git_cannot_know_is_refused(
+    hub: LoopbackHub, adapter: HubAdapter, name: str
+) -> None:
+    hub.fail(more(file(name)), path="/tree/", times=None)
+    assert refusal(adapter).code == "hub-answer"
 
 
 def test_hostile_names_beside_the_weights_are_not_asked_for(

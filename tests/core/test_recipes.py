@@ -103,6 +103,22 @@ def test_a_folder_is_uploaded_once_it_was_scanned(
     assert commit.title == "scanned"
 
 
+def test_an_upload_carries_the_report_of_the_scan_before_it(
+    hub: LoopbackHub, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    folder = write_model(tmp_path / "model")
+    weights = (folder / "model.safetensors").read_bytes()
+    repository = hub.add("alice/name", {"model.safetensors": weights})
+    script = str(RECIPES / "upload-with-report.sh")
+    done = run(environment, tmp_path, "sh", script, "alice/name", "model")
+    assert done.returncode == 0, done.stderr
+    files = repository.commits[repository.branches["main"]].files
+    readme = files["README.md"].part(0, files["README.md"].size)
+    assert readme.startswith(b"---\ntags:\n- thermoscan\n---\n# A model\n")
+    assert b"<!-- thermoscan:start -->" in readme
+    assert "thermoscan/card.json" in files
+
+
 def test_a_folder_with_an_error_is_not_uploaded(
     hub: LoopbackHub, environment: Mapping[str, str], tmp_path: Path
 ) -> None:

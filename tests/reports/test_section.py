@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from support.cards import HOSTILE_NAMES, complete, hostile, of_layers, realistic
+from support.cards import HOSTILE_NAMES, complete, hostile, of_layers, realistic, sampled
 
 from thermoscan.attaching.markers import END, START, find_section
 from thermoscan.attaching.readme import with_section
@@ -100,6 +100,14 @@ def test_values_that_are_not_known_say_why() -> None:
     assert "| Work efficiency η | not known | Because: no activation is known. |" in text
 
 
+def test_a_sample_says_so_with_its_intervals_and_what_it_did_not_look_for() -> None:
+    text = SectionReporter().render(sampled())
+    low, high = sampled().summary.intervals["reduced_temperature"]
+    assert f"| 95 %: {low:.2f} to {high:.2f}. Fan-in" in text
+    assert "\n\nEstimated from 4.7 % of the bytes, with 95 % intervals: " in text
+    assert "\n\nNot looked for: " in text
+
+
 def test_a_long_list_of_findings_ends_in_how_many_more_there_are() -> None:
     kinds = [f"kind {number}" for number in range(8)]
     findings = tuple(
@@ -120,13 +128,16 @@ def test_information_is_left_to_the_full_report() -> None:
     assert "bfloat16" not in text
 
 
-def test_what_was_scanned_is_the_commit_or_else_the_files() -> None:
+def test_what_was_scanned_is_named_with_its_commit() -> None:
+    card = realistic()
+    (file,) = card.model.files
+    of_two = replace(card.model, files=(file, file), revision=None)
     for reporter in (SectionReporter(), CommentReporter()):
-        text = reporter.render(realistic())
-        assert f"commit `{realistic().model.revision}`, by thermoscan 0.1.0." in text
-        model = replace(realistic().model, revision=None, bytes=91_000_000)
-        text = reporter.render(replace(realistic(), model=model))
-        assert "Scanned: one weight file on disk, 91.0 MB, by thermoscan 0.1.0." in text
+        text = reporter.render(card)
+        where = f"(91.0 MB) at commit `{card.model.revision}`, by thermoscan 0.1.0.\n"
+        assert f"Scanned: `model.safetensors` {where}" in text
+        text = reporter.render(replace(card, model=of_two))
+        assert "Scanned: 2 weight files (182 MB) on disk, by thermoscan 0.1.0.\n" in text
 
 
 def test_a_comment_links_to_no_file_and_the_section_to_both() -> None:
@@ -138,7 +149,9 @@ def test_a_comment_links_to_no_file_and_the_section_to_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "card", [complete(), of_layers(300), hostile()], ids=("complete", "layers", "hostile")
+    "card",
+    [complete(), of_layers(300), hostile(), sampled()],
+    ids=("complete", "layers", "hostile", "sample"),
 )
 def test_the_table_is_a_table_with_three_cells_in_every_row(card: Card) -> None:
     rows = html(SectionReporter().render(card)).split("<tr>")[1:]
