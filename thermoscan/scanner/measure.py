@@ -213,12 +213,7 @@ class _Finisher:
         )
 
     def _no_stage(self, layer: Layer) -> str:
-        if layer.joins:
-            return stages.JOINED
-        if not layer.engine:
-            return stages.NOT_AN_ENGINE
-        if layer.activation is None:
-            return layer.activation_reason or "its activation is not known"
-        if layer.name in self._waiting:
-            return stages.OTHER_UNITS
-        return self._reasons.get(layer.name, stages.NOT_FINITE)
+        reason = stages.no_stage(layer)
+        if reason is None and layer.name in self._waiting:
+            reason = stages.OTHER_UNITS
+        return reason or self._reasons.get(layer.name, stages.NOT_FINITE)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,12 @@ from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
 from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
-from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
-from thermoscan.tally.stream import READ_BYTES, Block, Order, batched, expecting, in_order
+from thermoscan.tally.sample import Draw, Range, elements_of
+from thermoscan.tally.stream import READ_BYTES, Block, Order, expecting, in_order
 from thermoscan.tally.witness import new_witness
 
 Rows = npt.NDArray[np.int64]
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,24 @@ class Sampled:
     even: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One group of one draw, or what is certain to be read."""
-
-    draw: Draw
-    ranges: tuple[Range, ...]
-    nbytes: int
-
-
 def read_samples(
     draws: Sequence[Draw],
     orders: Sequence[Order],
     reader: ByteReader,
     visit: Visit,
+    finish: Callable[[Draw, dict[str, Sampled]], F],
     workers: int,
     progress: Callable[[int], None],
-) -> Iterator[tuple[Draw, dict[str, Sampled]]]:
-    """Reads draws and yields each with its layers by name.
+) -> Iterator[F]:
+    """Reads draws and yields what `finish` makes of each, in their order.
 
     Args:
         draws: What to read, of a plan made from `orders`.
         orders: Of the whole pass.
         reader: Where the bytes are.
         visit: How a chunk is counted.
+        finish: Given a draw and its layers by name. Called by the thread that read it: the sums
+            per unit of many groups take more memory than what is made of them.
         workers: Number of threads.
         progress: Called with the bytes that were read since the last call.
 
@@ -86,35 +82,38 @@ def read_samples(
     """
     local = threading.local()
 
-    def run(jobs: list[_Job]) -> list[tuple[_Job, Part]]:
+    def run(some: list[Draw]) -> list[tuple[Draw, F]]:
         if not hasattr(local, "buffer"):
             local.buffer = np.empty(READ_BYTES, np.uint8)
         buffer = memoryview(local.buffer)
-        return [(job, _count(job, orders, reader, visit, buffer)) for job in jobs]
+        found = []
+        for draw in some:
+            parts = [
+                _count(draw, ranges, orders, reader, visit, buffer)
+                for ranges in (draw.certain, *draw.groups)
+            ]
+            found.append((draw, finish(draw, _sampled(draw, orders[draw.order], parts))))
+        return found
 
-    jobs = (
-        _Job(draw, ranges, elements_of(ranges) * orders[draw.order].tensor.dtype.itemsize)
-        for draw in draws
-        for ranges in (draw.certain, *draw.groups)
-    )
-    parts: list[Part] = []
-    for job, part in in_order(batched(jobs, lambda job: job.nbytes), run, workers):
-        parts.append(part)
-        progress(job.nbytes)
-        if len(parts) == 1 + GROUPS:
-            yield job.draw, _sampled(job.draw, orders[job.draw.order], parts)
-            parts = []
+    for draw, finished in in_order(([draw] for draw in draws), run, workers):
+        progress(draw.elements * orders[draw.order].tensor.dtype.itemsize)
+        yield finished
 
 
 def _count(
-    job: _Job, orders: Sequence[Order], reader: ByteReader, visit: Visit, buffer: memoryview
+    draw: Draw,
+    ranges: Sequence[Range],
+    orders: Sequence[Order],
+    reader: ByteReader,
+    visit: Visit,
+    buffer: memoryview,
 ) -> Part:
-    """Reads and counts one group."""
-    draw, tensor = job.draw, orders[job.draw.order].tensor
+    """Reads and counts one group, or what is certain to be read."""
+    tensor = orders[draw.order].tensor
     itemsize = tensor.dtype.itemsize
     sums, witness = Accumulator(draw.piece, tensor.dtype), new_witness(tensor.dtype)
     begin = draw.piece.start * itemsize
-    for start, stop in job.ranges:
+    for start, stop in ranges:
         block = Block(draw.order, begin + start * itemsize, begin + stop * itemsize)
         with expecting(reader, [(tensor, block)]):
             for first in range(block.first, block.last, READ_BYTES):
