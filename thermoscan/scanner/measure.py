@@ -62,8 +62,8 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
 
 
 def workers_for(options: ScanOptions, *checkpoints: Checkpoint) -> int:
-    """Returns how many threads read and count: more than asked for where a network is read."""
-    return max(options.workers, *(each.connections for each in checkpoints))
+    """Returns how many threads read and count: as many as a network is asked by at once, if any."""
+    return max(each.connections for each in checkpoints) or options.workers
 
 
 def counter(progress: Progress, total: int) -> Callable[[int], None]:
