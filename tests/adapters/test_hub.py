@@ -73,7 +73,6 @@ def test_a_model_is_pinned_and_opened_and_no_file_is_written(
         "pytorch_model.bin": "skipped",
         "sub/x.safetensors": "skipped",
         "tf_model.h5": "skipped",
-        "sub/x.safetensors": "skipped",
     }
     assert CACHED not in checkpoint.notes
     assert asked_for(hub) == {"model.safetensors", "config.json"}
