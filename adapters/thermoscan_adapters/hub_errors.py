@@ -115,7 +115,7 @@ def _named(error: BaseException, source: str) -> SourceError | None:
             errors.RepositoryNotFoundError,
             SourceNotFoundError,
             "hub-repository-not-found",
-            f"the hub has no such model; if it is private, {_LOG_IN}",
+            f"no such model on the hub, nor such a path here; if it is private, {_LOG_IN}",
         ),
         (
             errors.RevisionNotFoundError,

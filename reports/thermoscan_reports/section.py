@@ -53,6 +53,9 @@ def _parts(card: Card) -> Iterator[str]:
     if page.sample:
         yield words(page.sample, 1000)
     yield "\n".join(("| figure | value | meaning |", "|---|---|---|", *rows))
+    for block in page.blocks:
+        if block.key == "comparison":
+            yield words(f"{block.title}: {block.sentences[0]}.", 1000)
     yield from _findings(page)
     if page.not_looked_for:
         yield words(page.not_looked_for, 1000)

@@ -110,6 +110,15 @@ def test_a_sample_says_so_with_its_intervals_and_what_it_did_not_look_for() -> N
     assert "\n\nNot looked for: " in text
 
 
+def test_a_card_with_a_base_says_what_became_of_it() -> None:
+    text = SectionReporter().render(complete())
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("Beside "))
+    assert paragraph.startswith("Beside nreimers/MiniLM-L6-H384-uncased")
+    assert ": Fine-tune: 99.9 % of the base is kept" in paragraph
+    assert paragraph.endswith(".")
+    assert "Beside" not in SectionReporter().render(realistic())
+
+
 def test_a_long_list_of_findings_ends_in_how_many_more_there_are() -> None:
     kinds = [f"kind {number}" for number in range(8)]
     findings = tuple(

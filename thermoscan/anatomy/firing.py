@@ -44,7 +44,7 @@ class Firing:
 _IDENTITY = Firing("identity", None, engine=False)
 _ROUTER = Firing(None, "a router's outputs compete in a softmax, not one by one", engine=False)
 _FUSED_GATE = Firing(None, "a gate and an up fused in an order that names do not tell", engine=True)
-_UNKNOWN = "what follows this layer is not stated"
+_UNKNOWN = "what activation follows is not stated (--activation)"
 
 
 class Firings:

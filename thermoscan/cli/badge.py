@@ -12,7 +12,7 @@ from thermoscan.cli.options import card_file_option
 _FILES = {"badge.svg": "badge", "badge.json": "shields"}
 
 
-@click.command()
+@click.command(short_help="Writes a badge of MODEL.")
 @click.argument("model", required=False)
 @card_file_option("Show this card.json instead of scanning; - is standard input.")
 @click.option(

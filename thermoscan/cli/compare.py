@@ -9,7 +9,7 @@ import click
 from thermoscan.cli.options import assumption_options, card_options
 
 
-@click.command()
+@click.command(short_help="Scans MODEL beside the base it was made from.")
 @click.argument("base")
 @click.argument("model")
 @card_options

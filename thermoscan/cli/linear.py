@@ -9,7 +9,7 @@ import click
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Tells the temperature of a linear system.")
 @click.argument("data", type=_FILE)
 @click.option(
     "--loss",

@@ -10,7 +10,7 @@ import click
 from thermoscan.cli.options import assumption_options, card_options
 
 
-@click.command()
+@click.command(short_help="Scans MODEL and runs it on data.")
 @click.argument("model")
 @click.option(
     "--data",
