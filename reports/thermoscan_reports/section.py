@@ -62,7 +62,9 @@ def _parts(card: Card) -> Iterator[str]:
     what = "the weights" if card.sampling is None else "a sample of the weights"
     how = f"The figures come from {what} alone; the model was not run."
     if card.probe is not None:
-        how = "Where a figure was measured on data, it says so; the others come from the weights."
+        run = card.probe.run
+        how = f"The model was run on {code(run.data)} (inputs: {run.inputs:,}). Where a figure was "
+        how += "measured on data, it says so; the others come from the weights."
     yield f"{how} They follow Dong Zhang, {_PAPER}."
 
 

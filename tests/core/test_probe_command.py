@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_whole_of_it(tmp_path: Path, model: Path) -> None:
-    done = run(str(model), "--baseline", "1", "--limit", "6", cwd=tmp_path)
+    done = run(str(model), "--baseline", "1", "--limit", "6", "--sha256", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     folder = tmp_path / "thermoscan-reports" / "gpt2"
     assert sorted(each.name for each in folder.iterdir()) == sorted(FILES)
-    probe = from_json((folder / "card.json").read_text()).probe
+    card = from_json((folder / "card.json").read_text())
+    (file,) = card.model.files
+    assert file.digest is not None
+    assert file.digest.value == sha256((model / file.name).read_bytes()).hexdigest()
+    probe = card.probe
     assert probe is not None
     assert (probe.run.inputs, probe.copies, probe.device) == (6, 1, "cpu")
     assert probe.baseline is not None

@@ -119,6 +119,14 @@ def test_a_card_with_a_base_says_what_became_of_it() -> None:
     assert "Beside" not in SectionReporter().render(realistic())
 
 
+def test_a_run_names_its_data() -> None:
+    card = complete()
+    assert card.probe is not None
+    run = replace(card.probe.run, data="a|b.txt", inputs=1234)
+    text = SectionReporter().render(replace(card, probe=replace(card.probe, run=run)))
+    assert "\n\nThe model was run on `a\\x7cb.txt` (inputs: 1,234). Where a figure was" in text
+
+
 def test_a_long_list_of_findings_ends_in_how_many_more_there_are() -> None:
     kinds = [f"kind {number}" for number in range(8)]
     findings = tuple(

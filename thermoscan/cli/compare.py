@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options
+from thermoscan.cli.options import assumption_options, card_options, sha256_option
 
 
 @click.command(short_help="Scans MODEL beside the base it was made from.")
@@ -16,7 +16,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @click.option("--revision", help="Branch, tag or commit of the model's hub repository.")
 @click.option("--base-revision", help="Branch, tag or commit of the base's hub repository.")
 @assumption_options
-@click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
+@sha256_option
 def compare(
     base: str,
     model: str,

@@ -55,6 +55,12 @@ def assumption_options(command: F) -> F:
     )
 
 
+def sha256_option(command: F) -> F:
+    """Adds the option whose digest proves to anybody which files a card is of."""
+    text = "Digest whole files too; reads them a second time."
+    return _with(command, click.option("--sha256", is_flag=True, help=text))
+
+
 def card_file_option(text: str) -> Callable[[F], F]:
     """Returns the option that takes a card which was written before."""
     return click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options
+from thermoscan.cli.options import assumption_options, card_options, sha256_option
 
 
 @click.command(short_help="Scans MODEL and runs it on data.")
@@ -46,6 +46,7 @@ from thermoscan.cli.options import assumption_options, card_options
 @card_options
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
 @assumption_options
+@sha256_option
 def probe(
     model: str,
     data: str | None,
@@ -58,6 +59,7 @@ def probe(
     revision: str | None,
     activation: str | None,
     initialisation: str | None,
+    sha256: bool,
     fail_on: str | None,
     quiet: bool,
 ) -> None:
@@ -72,7 +74,9 @@ def probe(
 
     # Threads of torch that spin while they wait take sixfold time where other work needs the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    scan = ScanOptions(revision=revision, activation=activation, initialisation=initialisation)
+    scan = ScanOptions(
+        revision=revision, activation=activation, initialisation=initialisation, sha256=sha256
+    )
     options = ProbeOptions(
         scan=scan, data=data, copies=copies, inputs=inputs, seed=seed, device=device
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options
+from thermoscan.cli.options import assumption_options, card_options, sha256_option
 
 
 @click.command()
@@ -23,7 +23,7 @@ from thermoscan.cli.options import assumption_options, card_options
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
               help="Of the choice of a sample.")  # fmt: skip
-@click.option("--sha256", is_flag=True, help="Digest whole files too; reads them a second time.")
+@sha256_option
 def scan(
     model: str,
     out: Path | None,
