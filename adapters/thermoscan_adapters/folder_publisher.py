@@ -54,7 +54,8 @@ class FolderPublisher:
             raise OptionError("revision-of-a-path", "a path has no revisions", file=target)
         folder = Path(os.path.expanduser(target))  # noqa: PTH111 - Path's raises without a home
         if not folder.is_dir():
-            raise OptionError("target-not-folder", "it is no folder", file=target)
+            reason = "a report goes into a folder, and it is none; name the one that holds it"
+            raise OptionError("target-not-folder", reason, file=target)
         source = DiskFolder(folder).source
         if source.revision is not None:
             reason = f"it belongs to a download cache; attach to the repository {source.id} itself"

@@ -76,8 +76,8 @@ class HubPublisher:
             api = self._api()
             name = parse_hub_name(target, revision, api.endpoint)
             if name.file is not None:
-                reason = "a report is of a whole repository; name that, and of one file's scan the "
-                reason += "card (--card)"
+                reason = "a report goes to a repository: name that alone, and with --card the card "
+                reason += "of a scan of the file"
                 raise OptionError("target-is-file", reason, file=target)
             if way is not Way.SHOW:
                 # Without a token a commit would be answered as if there were no such model.
