@@ -23,6 +23,7 @@ from thermoscan_reports.roles import GROUPS, Group, group_of
 TITLED = 80
 RINGS = 20
 _DECADE_STEPS = (1, 2, 5)
+#: Room for a letter of a tick, in units of the view box.
 _LETTER = 7
 
 
