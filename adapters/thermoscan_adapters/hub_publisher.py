@@ -37,7 +37,7 @@ This adds a report on the state of the weights to the model card.
 - In `README.md` it adds the tag `thermoscan`, and a section between two comments. Nothing else
   changes, then or in an update. Move the section wherever you like.
 - `thermoscan/card.html` and `thermoscan/card.json` are the full report.
-- The report was made from the weights alone. Anyone can make it again: `thermoscan {id}`.
+- The section names what was scanned, at which commit, and by which version of thermoscan.
 """
 
 
@@ -177,7 +177,7 @@ def _commit(api: HfApi, place: Place, plan: Plan, way: Way) -> str:
         place.id,
         [CommitOperationAdd(change.name, change.after) for change in plan.changes],
         commit_message=TITLE if fresh else _UPDATE,
-        commit_description=_DESCRIPTION.format(id=place.id),
+        commit_description=_DESCRIPTION,
         revision=place.revision,
         parent_commit=place.commit,
         create_pr=opening,

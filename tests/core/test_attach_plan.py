@@ -138,8 +138,15 @@ def test_a_card_that_lists_no_file_is_refused() -> None:
         check_weights(card, {}, {FILE: listed(content="1")})
 
 
-def test_an_index_of_other_shards_is_another_model() -> None:
-    index = "model.safetensors.index.json"
+@pytest.mark.parametrize(
+    "index",
+    [
+        "model.safetensors.index.json",
+        "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+        "model_index.json",
+    ],
+)
+def test_an_index_of_other_shards_or_components_is_another_model(index: str) -> None:
     before = {FILE: listed(content="1"), index: listed(5, content="2")}
     check_weights(card_of(TENSORS), before, before)
     for after in ({FILE: before[FILE]}, before | {index: listed(5, content="3")}):

@@ -7,12 +7,15 @@ be.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thermoscan.card import Card, ModelFile
 from thermoscan.errors import AttachError
 
+# Of shards (perhaps of a variant, ``a.safetensors.index.fp16.json``), or of components.
+_INDEX = re.compile(r"(?:.*/)?(?:.+\.index(?:\.[\w-]+)?|model_index)\.json")
 _AGAIN = "scan the model as it is now, and attach that card"
 
 
@@ -63,9 +66,9 @@ def check_weights(card: Card, scanned: Weights | None, target: Weights) -> None:
 
 
 def _check_indices(scanned: Weights, target: Weights) -> None:
-    """Compares the files that say which shards a model consists of."""
+    """Compares the files that say which shards or components a model consists of."""
     for name in sorted(scanned.keys() | target.keys()):
-        if name.endswith(".index.json") and scanned.get(name) != target.get(name):
+        if _INDEX.fullmatch(name) and scanned.get(name) != target.get(name):
             reason = f"it has changed since the commit that the card names; {_AGAIN}"
             raise AttachError("weights-differ", reason, file=name)
 
