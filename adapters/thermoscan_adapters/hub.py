@@ -4,7 +4,8 @@ Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Che
 `thermoscan_adapters.opening` makes of its files at one commit. Where the bytes come from:
 
 - the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision with its
-  configuration: the network is not asked, and a note says so. In offline mode
+  configuration, to which nothing that it may lack would be preferred: the network is not asked, and
+  a note says so. In offline mode
   (``HF_HUB_OFFLINE=1``) it is that, with or without, or nothing;
 - else the hub, by ranges (`hub_ranges`), and no file is written;
 - with ``download``, the cache after what it lacks was downloaded into it.
@@ -41,6 +42,7 @@ from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
 from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_ranges import LinkedFile
 from thermoscan_adapters.opening import open_folder
+from thermoscan_adapters.selection import may_be_second
 from thermoscan_adapters.weight_sets import home_of
 
 if TYPE_CHECKING:
@@ -203,7 +205,11 @@ class HubAdapter:
             if error.code in _PARTIAL:
                 return None
             raise
-        return None if any(record.code == pipelines.INCOMPLETE for record in found.files) else found
+        if any(record.code == pipelines.INCOMPLETE for record in found.files):
+            return None
+        scanned = {record.name for record in found.files if record.status == "scanned"}
+        # Weights that the repository has and the cache lacks may come before these.
+        return None if any(map(may_be_second, scanned - {options.file})) else found
 
     def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""
