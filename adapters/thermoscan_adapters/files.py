@@ -209,16 +209,31 @@ def _resolve_inside(folder: Path, name: str) -> Path:
     return path
 
 
+def hub_snapshot(folder: Path) -> Path | None:
+    """Returns the snapshot of the Hugging Face cache that a resolved folder is, or is in.
+
+    The layout is described at https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+    """
+    for each in (folder, *folder.parents):
+        if each.parent.name == "snapshots" and each.parent.parent.name.startswith("models--"):
+            return each
+    return None
+
+
+def hub_id_of(snapshot: Path) -> str:
+    """Returns the id of the repository that a snapshot of the Hugging Face cache is of."""
+    return snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
+
+
 def _hub_blobs(root: Path) -> Iterator[Path]:
     """Yields where the Hugging Face cache keeps the contents of the snapshot that `root` is in."""
-    for folder in (root, *root.parents):
-        repository = folder.parent.parent
-        if folder.parent.name == "snapshots" and repository.name.startswith("models--"):
-            yield repository / "blobs"
-            shared = repository.parent / "blobs"  # the store that the repositories of a cache share
-            if (shared / ".huggingface-shared-blobs").is_file():
-                yield shared
-            return
+    snapshot = hub_snapshot(root)
+    if snapshot is not None:
+        repository = snapshot.parent.parent
+        yield repository / "blobs"
+        shared = repository.parent / "blobs"  # the store that the repositories of a cache share
+        if (shared / ".huggingface-shared-blobs").is_file():
+            yield shared
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from thermoscan.errors import (
 )
 from thermoscan.limits import Limits
 from thermoscan_adapters.disk import DiskAdapter, DiskFolder
-from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.files import DiskFile, find_file, hub_id_of, hub_snapshot
 
 _BLOCK = 1 << 22
 
@@ -55,17 +55,19 @@ class FolderPublisher:
         folder = Path(os.path.expanduser(target))  # noqa: PTH111 - Path's raises without a home
         if not folder.is_dir():
             raise OptionError("target-not-folder", "it is no folder", file=target)
-        source = DiskFolder(folder).source
-        if source.revision is not None:
-            reason = f"it belongs to a download cache; attach to the repository {source.id} itself"
+        folder = folder.resolve()
+        snapshot = hub_snapshot(folder)
+        if snapshot is not None:
+            id = hub_id_of(snapshot)
+            reason = f"it belongs to a download cache; attach to the repository {id} itself"
             raise OptionError("folder-is-cache", reason, file=target)
         return Place(
-            id=source.id,
+            id=folder.name,
             source=target,
             revision=None,
             commit=None,
-            files=_read_files(folder.resolve(), files),
-            weights=_Digested(folder.resolve()),
+            files=_read_files(folder, files),
+            weights=_Digested(folder),
         )
 
     def pending(self, place: Place) -> str | None:
