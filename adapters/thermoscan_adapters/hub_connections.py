@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -37,6 +38,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._pools: dict[str | None, PoolManager] = {}
+        self._lock = Lock()
 
     def get(self, link: Link, asked: Mapping[str, str], timeout: float) -> BaseHTTPResponse | None:
         """Sends a request to a link and follows it on; None where that has no end."""
@@ -62,9 +64,10 @@ class Connections:
         return None
 
     def _pool(self, proxy: str | None) -> PoolManager:
-        if proxy not in self._pools:
-            self._pools[proxy] = _new_pool(proxy)
-        return self._pools[proxy]
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = _new_pool(proxy)
+            return self._pools[proxy]
 
 
 def is_passing(error: Exception) -> bool:

@@ -176,6 +176,8 @@ class Pages:
         content = bytearray(min(size, file.size))
         file.readinto(start, memoryview(content))
         page = bytes(content)
+        if size > _PAGE:  # read once, and too long to keep
+            return page[offset - start : offset - start + length]
         with self._lock:
             self._pages[file.name, start] = page
             while len(self._pages) > _PAGES:
