@@ -54,10 +54,10 @@ def take(command: Sequence[str], **environment: str) -> Taken:
     return Taken(**json.loads(done.stdout))
 
 
-def scan(model: Path | str, **environment: str) -> Taken:
+def scan(model: Path | str, *options: str, **environment: str) -> Taken:
     """Runs ``thermoscan scan`` on a model, its cards thrown away, and returns what it took."""
     with tempfile.TemporaryDirectory() as out:
-        return take([THERMOSCAN, "scan", str(model), "--out", out], **environment)
+        return take([THERMOSCAN, "scan", str(model), "--out", out, *options], **environment)
 
 
 def interleaved(

@@ -5,7 +5,8 @@ and server share its cores; what is added of latency is added to every request. 
 processes, from start to end, taking turns. The hub's client fetches the same ranges at as many
 connections with what huggingface_hub itself uses, and drops what comes; the floor does the same
 with urllib3 into a buffer. Both know the ranges beforehand, which a scan finds out. Downloading
-first is `snapshot_download` to an empty cache, then a scan of what lies there.
+first is `snapshot_download` to an empty cache, then a scan of what lies there. A sample is
+``--sample 64MB``, which gives other figures than a scan does: each with an interval.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from thermoscan_adapters.hub_folder import CONNECTIONS
 SHARE = 0.7
 PEAK_MB = 350.0
 READ_ONCE = 1.01
+SAMPLE = "64MB"
 
 _ROOT = Path(__file__).parents[1]
 _CLIENTS = str(Path(__file__).with_name("remote_clients.py"))
@@ -83,6 +85,7 @@ def _compare(
         "client": lambda: _fetch("client", endpoint, requests),
         "floor": lambda: _fetch("floor", endpoint, requests),
         "download": lambda: _download_and_scan(endpoint),
+        "sample": lambda: _scan(endpoint, "--sample", SAMPLE).seconds,
     }
     seconds = interleaved(sides, rounds)
     middle = {name: statistics.median(each) for name, each in seconds.items()}
@@ -103,12 +106,17 @@ def _compare(
             target=target,
             how=f"{middle['scan']:.2f} s against {middle[name]:.2f} s",
         )
+    yield Row(
+        f"{latency} ms: time of a sample of {SAMPLE} / of the scan",
+        median_ratio(seconds["sample"], seconds["scan"]),
+        how=f"{middle['sample']:.2f} s",
+    )
 
 
-def _scan(endpoint: str) -> Taken:
+def _scan(endpoint: str, *options: str) -> Taken:
     """Runs a scan by range with an empty cache."""
     with tempfile.TemporaryDirectory() as home:
-        return scan(MODEL, **_environment(endpoint, home))
+        return scan(MODEL, *options, **_environment(endpoint, home))
 
 
 def _fetch(client: str, endpoint: str, requests: Path) -> float:

@@ -63,6 +63,17 @@ def test_sha256_is_that_of_the_whole_file(tmp_path: Path, checkpoint: Path) -> N
     assert file["digest"] == {"algorithm": "sha256", "value": expected}
 
 
+def test_a_sample_writes_a_card_that_says_so_and_an_odd_size_is_refused(tmp_path: Path) -> None:
+    done = run(str(path_of("minilm")), "--sample", "6%", "--seed", "9", "--json", "-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    card = from_json(done.stdout)
+    assert card.sampling is not None and card.sampling.seed == 9
+    assert 0.03 < card.sampling.share <= 0.06
+    refused = run(str(path_of("minilm")), "--sample", "some", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "'some' is no size of a sample" in refused.stderr
+
+
 def test_json_to_a_file_beside_the_cards(tmp_path: Path, checkpoint: Path) -> None:
     done = run(str(checkpoint), "--json", "alone.json", "--out", "cards", "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "cards\n")  # quiet: where the cards are

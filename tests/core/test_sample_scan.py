@@ -220,6 +220,33 @@ def test_a_sampled_nan_is_reported_wherever_it_was_read(tmp_path: Path) -> None:
         assert card.layers[0].non_finite == finding.evidence["nan"] > 0
 
 
+def test_values_of_any_size_give_a_card_whose_nulls_have_reasons(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    normal = torch.randn(600, 400, generator=random, dtype=torch.float64)
+    few = torch.randint(0, 3, (600, 400), generator=random).double()
+    wild = torch.exp(90 * normal)
+    tensors = {
+        "huge": 1e74 * normal, "beyond": 1e200 * normal, "tiny": 1e-200 * normal, "wild": wild,
+        "zero": 0 * normal, "one": 0 * normal + 1, "few": few, "nan": normal * math.nan,
+        "infinite": normal / 0.0, "one-sided": normal.abs(), "far": normal + 1e9,
+        "sparse": normal * (normal > 3.2), "last": 0 * normal,
+    }  # fmt: skip
+    tensors["last"][-1] = 1.0
+    path = str(tmp_path / "model.safetensors")
+    save_file({f"{name}.weight": each for name, each in tensors.items()}, path)
+    for seed in range(3):
+        card = sampled(path, "10%", seed)
+        assert missing_reasons(card) == []
+        assert from_json(to_json(card)).layers
+        assert all(low <= high for x in card.layers for low, high in x.intervals.values())
+        assert [layer.name for layer in card.layers if layer.non_finite] == [
+            "infinite.weight",
+            "nan.weight",
+        ]
+        zeros = {layer.name: layer.intervals["sparsity"] for layer in card.layers}
+        assert zeros["zero.weight"][1] == 1.0 and zeros["one.weight"][0] == 0.0
+
+
 def test_no_zero_seen_does_not_mean_no_zero(tmp_path: Path) -> None:
     weight = 0.02 * torch.randn(4000, 512, generator=torch.Generator().manual_seed(0))
     weight[-30:] = 0.0  # rows that pad a table to a round size

@@ -33,6 +33,9 @@ _LEAST = {"temperature": 0.0, "reduced_temperature": 0.0, "order": 0.0, "sparsit
          "efficiency": 0.0, "work_efficiency": 0.0}  # fmt: skip
 """The least possible value of a figure that has one."""
 
+_LARGEST_ENTROPY = 350.0
+"""Its entropic temperature is still a float64."""
+
 _NO_UNITS = Units(energy=np.zeros(0))
 
 
@@ -48,6 +51,14 @@ def estimated(
         vectors: Where its bias, and the norm behind it, are read.
         joined: Whether another matrix adds to its pre-activation.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _estimated(layer, tensor, sampled, vectors, joined)
+
+
+def _estimated(
+    layer: Layer, tensor: Tensor, sampled: Sampled, vectors: Vectors, joined: bool
+) -> LayerMeasurement:
+    """What `estimated` returns; where numbers leave float64, there is no interval."""
     reason = _no_stage(layer, sampled, joined)
     choices = [None, *range(jackknife.GROUPS)]
     found = [_stage(layer, sampled, each, vectors) if reason is None else None for each in choices]
@@ -61,12 +72,15 @@ def estimated(
         stage = Stage(found[0].type, float(values["heat"][0]), float(values["work"][0]))
     systematic = _systematic(sampled, tally)
     intervals = _intervals(values, systematic)
-    unseen = sparsity_bound([(1.0, _blocks(sampled))]) if sampled.even else 0.0
-    intervals["sparsity"] = widened(intervals["sparsity"], unseen)
+    blocks = _blocks(sampled) if sampled.even else None
+    if blocks is not None:
+        intervals["sparsity"] = widened(intervals["sparsity"], sparsity_bound([(1.0, blocks)]))
     if transition is not None and transition.temperature is not None:
         moved = changes(layer, values)
         between = moved and jackknife.ratio_interval(*moved, systematic["entropy"])
         intervals |= {"transition_temperature": between} if between else {}
+    elif transition is not None:
+        transition = replace(transition, reason=f"{transition.reason}, as far as a sample tells")
     return LayerMeasurement(
         layer=layer,
         tensor=tensor,
@@ -77,10 +91,13 @@ def estimated(
         transition=transition,
         stage=stage,
         stage_reason=reason or (None if stage else stages.NOT_FINITE),
-        sample=LayerSample(
-            values, systematic, _blocks(sampled) if sampled.even else None, intervals
-        ),
+        sample=LayerSample(values, systematic, blocks, finite(intervals)),
     )
+
+
+def finite(intervals: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Returns the intervals whose ends are numbers."""
+    return {name: each for name, each in intervals.items() if np.isfinite(each).all()}
 
 
 def widened(shares: Interval, distance: float) -> Interval:
@@ -157,14 +174,9 @@ def _blocks(sampled: Sampled) -> float:
 
 def _no_stage(layer: Layer, sampled: Sampled, joined: bool) -> str | None:
     """Says why a layer has no stage; None where one can be estimated."""
-    if layer.joins:
-        return stages.JOINED
-    if not layer.engine:
-        return stages.NOT_AN_ENGINE
-    if layer.activation is None:
-        return layer.activation_reason or "its activation is not known"
-    if joined:
-        return stages.OTHER_UNITS
+    reason = stages.no_stage(layer)
+    if reason is not None or joined:
+        return reason or stages.OTHER_UNITS
     if _by_norm_alone(layer) or sampled.units is not None or sampled.inputs:
         return None
     return stages.NO_WHOLE_UNITS
@@ -308,6 +320,7 @@ def _intervals(
         found[name] = bounded(name, jackknife.interval(each, systematic.get(name, 0.0)))
     if "entropy" in found:
         low, high = found["entropy"]
-        found["entropic_temperature"] = entropic_temperature(low), entropic_temperature(high)
+        if high < _LARGEST_ENTROPY:
+            found["entropic_temperature"] = entropic_temperature(low), entropic_temperature(high)
     found.pop("parameters", None)
     return found

@@ -62,8 +62,8 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
 
 
 def workers_for(options: ScanOptions, *checkpoints: Checkpoint) -> int:
-    """Returns how many threads read and count: more than asked for where a network is read."""
-    return max(options.workers, *(each.connections for each in checkpoints))
+    """Returns how many threads read and count: as many as a network is asked by at once, if any."""
+    return max(each.connections for each in checkpoints) or options.workers
 
 
 def counter(progress: Progress, total: int) -> Callable[[int], None]:
@@ -213,12 +213,7 @@ class _Finisher:
         )
 
     def _no_stage(self, layer: Layer) -> str:
-        if layer.joins:
-            return stages.JOINED
-        if not layer.engine:
-            return stages.NOT_AN_ENGINE
-        if layer.activation is None:
-            return layer.activation_reason or "its activation is not known"
-        if layer.name in self._waiting:
-            return stages.OTHER_UNITS
-        return self._reasons.get(layer.name, stages.NOT_FINITE)
+        reason = stages.no_stage(layer)
+        if reason is None and layer.name in self._waiting:
+            reason = stages.OTHER_UNITS
+        return reason or self._reasons.get(layer.name, stages.NOT_FINITE)

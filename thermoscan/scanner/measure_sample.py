@@ -18,8 +18,8 @@ from thermoscan.scanner.layer_sample import estimated
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement, VectorMeasurement
 from thermoscan.scanner.unusual import unusual_units
 from thermoscan.tally import accumulate, stream
-from thermoscan.tally.sample import Plan, plan
-from thermoscan.tally.sampled import read_samples
+from thermoscan.tally.sample import Draw, Plan, plan
+from thermoscan.tally.sampled import Sampled, read_samples
 from thermoscan.theory.jackknife import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -64,17 +64,24 @@ def measure_sample(
     known = {layer.name: layer for layer in measuring.anatomy.layers}
     joined = {layer.joins for layer in measuring.anatomy.layers}
     recorded = {each.tensor: each for each in measuring.anatomy.recorded}
+
+    def finish(draw: Draw, found: dict[str, Sampled]) -> list[LayerMeasurement | VectorMeasurement]:
+        tensor = orders[draw.order].tensor
+        return [
+            estimated(known[name], tensor, sampled, measuring.vectors, name in joined)
+            if name in known
+            else VectorMeasurement(recorded[name], tensor, None, sampled.tally)
+            for name, sampled in found.items()
+        ]
+
     layers: dict[str, LayerMeasurement] = {}
     vectors: dict[str, VectorMeasurement] = {}
-    for draw, found in read_samples(chosen.draws, orders, reader, visit, workers, count):
-        tensor = orders[draw.order].tensor
-        for name, sampled in found.items():
-            if name in known:
-                layers[name] = estimated(
-                    known[name], tensor, sampled, measuring.vectors, name in joined
-                )
+    for some in read_samples(chosen.draws, orders, reader, visit, finish, workers, count):
+        for each in some:
+            if isinstance(each, LayerMeasurement):
+                layers[each.layer.name] = each
             else:
-                vectors[name] = VectorMeasurement(recorded[name], tensor, None, sampled.tally)
+                vectors[each.recorded.tensor] = each
     sampling = Sampling(
         bytes_read=chosen.bytes_read,
         bytes_in_all=chosen.bytes_in_all,

@@ -31,6 +31,17 @@ UNSAMPLED = (NO_WHOLE_UNITS, OTHER_UNITS)
 """Reasons why only a scan of every byte could estimate a stage."""
 
 
+def no_stage(layer: Layer) -> str | None:
+    """Says why a layer has no stage whatever its weights are; None where it may have one."""
+    if layer.joins:
+        return JOINED
+    if not layer.engine:
+        return NOT_AN_ENGINE
+    if layer.activation is None:
+        return layer.activation_reason or "its activation is not known"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class PreActivation:
     """Mean and variance of every unit's pre-activation, float64 ``(units,)``."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from thermoscan.anatomy.model import Role
 from thermoscan.card import Summary
 from thermoscan.reasons import Reasons
@@ -29,11 +31,13 @@ def summary_of(measurement: Measurement) -> Summary:
     summary = _summary(measurement.layers, measurement.comparison is not None)
     if measurement.sampling is None:
         return summary
-    figures = estimates(measurement.layers)
+    with np.errstate(over="ignore", invalid="ignore"):
+        figures = estimates(measurement.layers)
+        intervals = intervals_of(measurement.layers, figures, summary)
     # A layer's order is not below 0, but a sum of what is cut off at 0 would be too large.
     if summary.order is not None:
         summary = replace(summary, order=max(float(figures["order"][0]), 0.0))
-    return replace(summary, intervals=intervals_of(measurement.layers, figures, summary))
+    return replace(summary, intervals=intervals)
 
 
 def _summary(layers: Sequence[LayerMeasurement], compared: bool) -> Summary:

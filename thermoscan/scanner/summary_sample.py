@@ -12,7 +12,7 @@ import numpy as np
 
 from thermoscan.anatomy.model import Role
 from thermoscan.card import Summary
-from thermoscan.scanner.layer_sample import bounded, changes, sparsity_bound, widened
+from thermoscan.scanner.layer_sample import bounded, changes, finite, sparsity_bound, widened
 from thermoscan.scanner.measurement import LayerMeasurement
 from thermoscan.theory import jackknife
 from thermoscan.theory.entropy import FloatArray
@@ -84,7 +84,7 @@ def intervals_of(
         found |= {"transition_temperature": ratio} if ratio else {}
     if summary.carnot_bound is not None:
         found["carnot_bound"] = _carnot_interval(layers)
-    return found
+    return finite(found)
 
 
 def _figures(each: LayerMeasurement) -> dict[str, FloatArray]:

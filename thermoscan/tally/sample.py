@@ -20,7 +20,7 @@ be unusual are read for certain, and the strata are of the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -31,8 +31,8 @@ from thermoscan.errors import OptionError
 from thermoscan.tally.geometry import Piece
 from thermoscan.tally.stream import Order
 from thermoscan.theory.entropy import IntArray
+from thermoscan.theory.jackknife import GROUPS
 
-GROUPS = 20
 SMALL = 64 << 10
 BLOCK_BYTES = 32 << 10
 """What a block should hold: less costs a request over a network as much."""
@@ -186,40 +186,50 @@ def plan(
     allowed = budget(total)
     if allowed >= total:
         return None
-    whole, candidates = [], []
-    for index in counted:
-        tensor = orders[index].tensor
-        if tensor.nbytes <= SMALL or tensor.name in known:
-            whole.append(index)
-            continue
-        candidates += [
-            _Candidate(
-                index,
-                number,
-                piece,
-                tensor.name,
-                tensor.dtype.itemsize,
-                tuple(unusual.get(piece.layers[0], ())) if piece.outer == 1 else (),
-            )
-            for number, piece in enumerate(orders[index].pieces)
-        ]
+    whole = [
+        index
+        for index in counted
+        if orders[index].tensor.nbytes <= SMALL or orders[index].tensor.name in known
+    ]
+    others = sorted(set(counted) - set(whole))
+    candidates = [each for index in others for each in _candidates(index, orders[index], unusual)]
     first = sum(orders[index].tensor.nbytes for index in whole)
-    for in_rows in (True, False):
-        floors = [each.floor(in_rows) for each in candidates]
-        least = first + sum(floors)
-        if allowed >= least:
-            break
-    else:
-        share = math.ceil(1e4 * least / total) / 100
-        raise OptionError(
-            "sample-too-small",
-            f"a sample of {allowed:,} bytes says too little of some tensors; the least for this "
-            f"checkpoint is {least:,} bytes, {share:.2f} % of {total:,}",
-        )
+    floors = _floors(candidates, first, allowed, total)
     shares = _shares([each.nbytes for each in candidates], floors, allowed - first)
     draws = tuple(each.draw(share, seed) for each, share in zip(candidates, shares, strict=True))
     sizes = [draw.elements * orders[draw.order].tensor.dtype.itemsize for draw in draws]
     return Plan(tuple(whole), draws, first + sum(sizes), total)
+
+
+def _candidates(
+    index: int, order: Order, unusual: Mapping[str, Sequence[int]]
+) -> Iterator[_Candidate]:
+    tensor = order.tensor
+    for number, piece in enumerate(order.pieces):
+        units = tuple(unusual.get(piece.layers[0], ())) if piece.outer == 1 else ()
+        yield _Candidate(index, number, piece, tensor.name, tensor.dtype.itemsize, units)
+
+
+def _floors(candidates: Sequence[_Candidate], first: int, allowed: int, total: int) -> list[int]:
+    """The least bytes of each candidate; of their units too, where so much is allowed.
+
+    Args:
+        candidates: To share what is allowed.
+        first: Bytes that are read before them.
+        allowed: Bytes that may be read.
+        total: Bytes that there are.
+    """
+    for in_rows in (True, False):
+        floors = [each.floor(in_rows) for each in candidates]
+        least = first + sum(floors)
+        if least <= allowed:
+            return floors
+    share = math.ceil(1e4 * least / total) / 100
+    raise OptionError(
+        "sample-too-small",
+        f"a sample of {allowed:,} bytes says too little of some tensors; the least for this "
+        f"checkpoint is {least:,} bytes, {share:.2f} % of {total:,}",
+    )
 
 
 def _shares(sizes: Sequence[int], floors: Sequence[int], budget: int) -> list[int]:

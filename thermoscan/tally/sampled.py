@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from thermoscan.checkpoint import ByteReader
-from thermoscan.tally.accumulate import Accumulator, Visit, bits_of
+from thermoscan.checkpoint import ByteReader, Tensor
+from thermoscan.tally.accumulate import CELLS, Accumulator, Visit, bits_of
+from thermoscan.tally.ahead import AT_ONCE, Ahead
 from thermoscan.tally.finish import Part, part_of, tallies
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.record import Tally
-from thermoscan.tally.sample import GROUPS, Draw, Range, elements_of
-from thermoscan.tally.stream import READ_BYTES, Block, Order, batched, expecting, in_order
+from thermoscan.tally.sample import Draw, Range, elements_of
+from thermoscan.tally.stream import READ_BYTES, Block, Order, expecting, in_order
 from thermoscan.tally.witness import new_witness
+from thermoscan.theory.entropy import CountArray, IntArray
 
 Rows = npt.NDArray[np.int64]
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +59,24 @@ class Sampled:
     even: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One group of one draw, or what is certain to be read."""
-
-    draw: Draw
-    ranges: tuple[Range, ...]
-    nbytes: int
-
-
 def read_samples(
     draws: Sequence[Draw],
     orders: Sequence[Order],
     reader: ByteReader,
     visit: Visit,
+    finish: Callable[[Draw, dict[str, Sampled]], F],
     workers: int,
     progress: Callable[[int], None],
-) -> Iterator[tuple[Draw, dict[str, Sampled]]]:
-    """Reads draws and yields each with its layers by name.
+) -> Iterator[F]:
+    """Reads draws and yields what `finish` makes of each, in their order.
 
     Args:
         draws: What to read, of a plan made from `orders`.
         orders: Of the whole pass.
         reader: Where the bytes are.
         visit: How a chunk is counted.
+        finish: Given a draw and its layers by name. Called by the thread that read it: the sums
+            per unit of many groups take more memory than what is made of them.
         workers: Number of threads.
         progress: Called with the bytes that were read since the last call.
 
@@ -86,35 +85,53 @@ def read_samples(
     """
     local = threading.local()
 
-    def run(jobs: list[_Job]) -> list[tuple[_Job, Part]]:
+    def run(some: list[Draw]) -> list[tuple[Draw, F]]:
         if not hasattr(local, "buffer"):
             local.buffer = np.empty(READ_BYTES, np.uint8)
         buffer = memoryview(local.buffer)
-        return [(job, _count(job, orders, reader, visit, buffer)) for job in jobs]
+        found = []
+        for draw in some:
+            tensor = orders[draw.order].tensor
+            ahead = Ahead(reader, pool, tensor, _ranges(draw, tensor))
+            parts = [
+                _count(draw, ranges, tensor, ahead, visit, buffer)
+                for ranges in (draw.certain, *draw.groups)
+            ]
+            found.append((draw, finish(draw, _sampled(draw, orders[draw.order], parts))))
+        return found
 
-    jobs = (
-        _Job(draw, ranges, elements_of(ranges) * orders[draw.order].tensor.dtype.itemsize)
-        for draw in draws
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for draw, finished in in_order(([draw] for draw in draws), run, workers):
+                progress(draw.elements * orders[draw.order].tensor.dtype.itemsize)
+                yield finished
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ranges(draw: Draw, tensor: Tensor) -> list[tuple[int, int]]:
+    """Returns what is read of a draw, as bytes of the tensor: first, and one behind the last."""
+    itemsize = tensor.dtype.itemsize
+    return [
+        ((draw.piece.start + start) * itemsize, (draw.piece.start + stop) * itemsize)
         for ranges in (draw.certain, *draw.groups)
-    )
-    parts: list[Part] = []
-    for job, part in in_order(batched(jobs, lambda job: job.nbytes), run, workers):
-        parts.append(part)
-        progress(job.nbytes)
-        if len(parts) == 1 + GROUPS:
-            yield job.draw, _sampled(job.draw, orders[job.draw.order], parts)
-            parts = []
+        for start, stop in ranges
+    ]
 
 
 def _count(
-    job: _Job, orders: Sequence[Order], reader: ByteReader, visit: Visit, buffer: memoryview
+    draw: Draw,
+    ranges: Sequence[Range],
+    tensor: Tensor,
+    reader: ByteReader,
+    visit: Visit,
+    buffer: memoryview,
 ) -> Part:
-    """Reads and counts one group."""
-    draw, tensor = job.draw, orders[job.draw.order].tensor
+    """Reads and counts one group, or what is certain to be read."""
     itemsize = tensor.dtype.itemsize
     sums, witness = Accumulator(draw.piece, tensor.dtype), new_witness(tensor.dtype)
     begin = draw.piece.start * itemsize
-    for start, stop in job.ranges:
+    for start, stop in ranges:
         block = Block(draw.order, begin + start * itemsize, begin + stop * itemsize)
         with expecting(reader, [(tensor, block)]):
             for first in range(block.first, block.last, READ_BYTES):
@@ -131,17 +148,18 @@ def _sampled(draw: Draw, order: Order, parts: Sequence[Part]) -> dict[str, Sampl
     """Draws the tallies of a piece: from what was certain, then all groups or all but one."""
     piece, dtype = draw.piece, order.tensor.dtype
     certain, groups = parts[0], parts[1:]
-    merged = [reduce(Part.merge, groups), *_without(groups)]
+    merged = _left_out(groups)
     counts = [elements_of(ranges) for ranges in draw.groups]
     read = [sum(counts), *(sum(counts) - count for count in counts)]
-    seen = tallies(piece, dtype, reduce(Part.merge, parts))
-    by_chance = tallies(piece, dtype, merged[0])
+    by_chance = seen = tallies(piece, dtype, merged[0])
     if draw.certain:
+        seen = tallies(piece, dtype, certain.merge(merged[0]))
         rest = piece.size - elements_of(draw.certain)
         merged = [
             _weighed(certain, part, count, rest) for part, count in zip(merged, read, strict=True)
         ]
-    by_layer = [tallies(piece, dtype, part) for part in merged]
+    first = tallies(piece, dtype, merged[0]) if draw.certain else by_chance
+    by_layer = [first, *(tallies(piece, dtype, part) for part in merged[1:])]
     whole_units = draw.row is not None and piece.outer == 1
     units = tuple(_rows(ranges, piece.post) for ranges in draw.groups) if whole_units else None
     return {
@@ -173,8 +191,38 @@ def _weighed(certain: Part, others: Part, count: int, rest: int) -> Part:
     return others.merge(certain.weighed(count / rest))
 
 
+def _left_out(parts: Sequence[Part]) -> list[Part]:
+    """Merges all parts, then all but one in turn; patterns by taking each part's off the sum."""
+    bare = [replace(part, patterns=()) for part in parts]
+    merged = [reduce(Part.merge, bare), *_without(bare)]
+    by_segment = [
+        _patterns_left_out([part.patterns[k] for part in parts])
+        for k in range(len(parts[0].patterns))
+    ]
+    return [
+        replace(part, patterns=tuple(segment[index] for segment in by_segment))
+        for index, part in enumerate(merged)
+    ]
+
+
+def _patterns_left_out(
+    parts: Sequence[tuple[IntArray, CountArray]],
+) -> list[tuple[IntArray, CountArray]]:
+    """Returns the patterns of all parts together, then of all but one in turn."""
+    total: CountArray = np.zeros(CELLS, np.int64)
+    for patterns, counts in parts:
+        total[patterns] += counts
+    found = []
+    for patterns, counts in ((np.zeros(0, np.int64), np.zeros(0, np.int64)), *parts):
+        rest = total.copy()
+        rest[patterns] -= counts
+        left = np.flatnonzero(rest > 0)  # of booleans it is five times as fast
+        found.append((left, rest[left]))
+    return found
+
+
 def _without(parts: Sequence[Part]) -> Iterator[Part]:
-    """Merges all parts but one, in turn; counts are added, as moments cannot be subtracted."""
+    """Merges all parts but one, in turn; moments cannot be taken off a sum."""
     after: list[Part] = [parts[-1]]
     for part in reversed(parts[1:-1]):
         after.append(part.merge(after[-1]))
