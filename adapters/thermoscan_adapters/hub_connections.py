@@ -1,7 +1,8 @@
 """Requests for bytes, where a hub's links lead: connections that are kept, proxies, redirects.
 
 Takes links; gives answers whose bodies are not read yet. The headers of a link go to its own host
-only. The bytes come through urllib3, which reads them into place with a fifth of the work that
+only. A hub may lead to any host, as it must for its content network, but from TLS only on to TLS.
+The bytes come through urllib3, which reads them into place with a fifth of the work that
 huggingface_hub's client makes of them; all other requests go through that client, and both take
 their proxies and the certificates that they trust from the same places.
 """
@@ -41,7 +42,7 @@ class Connections:
         self._lock = Lock()
 
     def get(self, link: Link, asked: Mapping[str, str], timeout: float) -> BaseHTTPResponse | None:
-        """Sends a request to a link and follows it on; None where that has no end."""
+        """Sends a request to a link and follows it on; None where that has no end or leaves TLS."""
         url, headers = link.url, {**link.headers, **asked}
         for _ in range(_MOST_REDIRECTS):
             response = self._pool(_proxy_of(url)).request(
@@ -60,6 +61,8 @@ class Connections:
             onward = urljoin(url, response.headers.get("Location", ""))
             if urlsplit(onward)[:2] != urlsplit(link.url)[:2]:
                 headers = dict(asked)
+            if urlsplit(url).scheme == "https" != urlsplit(onward).scheme:
+                return None
             url = onward
         return None
 
