@@ -107,13 +107,6 @@ class _Digested(Mapping[str, WeightFile]):
             digest.update(file.read_at(start, min(_BLOCK, file.size - start)))
         return WeightFile(file.size, digest.hexdigest())
 
-    def __contains__(self, name: object) -> bool:
-        try:
-            find_file(self._folder, str(name))
-        except SourceNotFoundError:
-            return False
-        return True
-
     def __iter__(self) -> Iterator[str]:
         return iter(DiskFolder(self._folder).names(Limits()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import UserDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,18 @@ def test_a_card_of_other_weights_or_without_proof_is_refused(
     with pytest.raises(AttachError) as caught:
         check_weights(card_of(digest), before, {} if target is None else {FILE: target})
     assert (caught.value.code, caught.value.file) == (code, FILE)
+
+
+def test_a_file_is_looked_up_once_for_that_may_digest_it() -> None:
+    asked = []
+
+    class Digested(UserDict[str, WeightFile]):
+        def __getitem__(self, name: str) -> WeightFile:
+            asked.append(name)
+            return super().__getitem__(name)
+
+    check_weights(card_of(SHA), None, Digested({FILE: listed(sha256="ab" * 32)}))
+    assert asked == [FILE]
 
 
 def test_a_card_that_lists_no_file_is_refused() -> None:
