@@ -23,12 +23,12 @@ from pathlib import Path
 
 from thermoscan.errors import (
     ChangedError,
-    MalformedError,
     SourceError,
     SourceNotFoundError,
     ThermoscanError,
     UnsafeError,
 )
+from thermoscan_adapters.folders import check_range
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # What opening says where a file was, once something else or nothing is there.
@@ -76,7 +76,7 @@ class DiskFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
-        self._check_range(offset, length)
+        check_range(self, offset, length)
         buffer = bytearray(length)
         self.readinto(offset, memoryview(buffer))
         return bytes(buffer)
@@ -93,7 +93,7 @@ class DiskFile:
             ChangedError: ``file-changed`` or ``file-truncated``.
             SourceError: ``file-unreadable``.
         """
-        self._check_range(offset, len(buffer))
+        check_range(self, offset, len(buffer))
         try:
             with _descriptor(self.path) as descriptor:
                 self._check_same(os.fstat(descriptor))
@@ -115,14 +115,6 @@ class DiskFile:
             if count == 0:
                 raise self._truncated()
             done += count
-
-    def _check_range(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > self.size:
-            raise MalformedError(
-                "file-too-short",
-                f"bytes {offset} to {offset + length} are asked for, but it has {self.size}",
-                file=self.name,
-            )
 
     def _check_same(self, status: os.stat_result) -> None:
         now = Stamp.of(status)
