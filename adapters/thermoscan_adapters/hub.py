@@ -5,8 +5,7 @@ Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Che
 
 - the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision with its
   configuration, to which nothing that it may lack would be preferred: the network is not asked, and
-  a note says so. In offline mode
-  (``HF_HUB_OFFLINE=1``) it is that, with or without, or nothing;
+  a note says so. In offline mode (``HF_HUB_OFFLINE=1``) it is whatever that holds, or nothing;
 - else the hub, by ranges (`hub_ranges`), and no file is written;
 - with ``download``, the cache after what it lacks was downloaded into it.
 """

@@ -57,6 +57,8 @@ class Listing:
 def list_files(api: HfApi, name: HubName, limits: Limits, patience: Patience) -> Listing:
     """Returns the files of a repository at the commit that its revision is at now.
 
+    See https://huggingface.co/.well-known/openapi.json, ``/api/models/{id}/tree/{rev}``.
+
     Raises:
         HubError: ``hub-answer``: the hub states no commit, or lists what cannot be.
         LimitError: ``folder-too-large``.
