@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from collections.abc import Callable
 
 import pytest
 
-# huggingface_hub reads these as it is imported. Telemetry asks the real hub for a list of names,
-# and Xet would upload by a protocol of its own: no test needs either.
+# huggingface_hub reads these as it is imported. Who runs the tests may be logged in, offline or
+# behind a proxy, and have a full cache: no test is to see any of that.
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+for _name in list(os.environ):
+    if _name.startswith(("HF_", "HUGGING")) or _name.lower() in _PROXIES:
+        del os.environ[_name]
+_home = tempfile.TemporaryDirectory(prefix="thermoscan-tests-")
+atexit.register(_home.cleanup)
+os.environ["HF_HOME"] = _home.name
+# Telemetry asks the real hub for a list of names, and Xet would upload by a protocol of its own.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 

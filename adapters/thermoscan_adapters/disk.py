@@ -18,7 +18,7 @@ from thermoscan.errors import (
     ThermoscanError,
 )
 from thermoscan.limits import Limits
-from thermoscan_adapters.files import DiskFile, find_file, find_folder
+from thermoscan_adapters.files import DiskFile, find_file, find_folder, hub_id_of, hub_snapshot
 from thermoscan_adapters.folders import within
 from thermoscan_adapters.formats import identify
 from thermoscan_adapters.opening import open_file, open_folder
@@ -142,8 +142,6 @@ def _path(source: str) -> Path:
 
 def _source_of(folder: Path, name: str) -> Source:
     """Returns the source of `name` in `folder`: a repository's where it is a hub cache snapshot."""
-    repository = folder.parent.parent.name
-    if folder.parent.name == "snapshots" and repository.startswith("models--"):
-        hub_id = repository.removeprefix("models--").replace("--", "/")
-        return Source(hub_id, folder.name, "disk")
-    return Source(name, None, "disk")
+    if hub_snapshot(folder) != folder:
+        return Source(name, None, "disk")
+    return Source(hub_id_of(folder), folder.name, "disk")

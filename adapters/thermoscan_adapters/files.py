@@ -23,12 +23,12 @@ from pathlib import Path
 
 from thermoscan.errors import (
     ChangedError,
-    MalformedError,
     SourceError,
     SourceNotFoundError,
     ThermoscanError,
     UnsafeError,
 )
+from thermoscan_adapters.folders import check_range
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # What opening says where a file was, once something else or nothing is there.
@@ -76,7 +76,7 @@ class DiskFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
-        self._check_range(offset, length)
+        check_range(self, offset, length)
         buffer = bytearray(length)
         self.readinto(offset, memoryview(buffer))
         return bytes(buffer)
@@ -93,7 +93,7 @@ class DiskFile:
             ChangedError: ``file-changed`` or ``file-truncated``.
             SourceError: ``file-unreadable``.
         """
-        self._check_range(offset, len(buffer))
+        check_range(self, offset, len(buffer))
         try:
             with _descriptor(self.path) as descriptor:
                 self._check_same(os.fstat(descriptor))
@@ -115,14 +115,6 @@ class DiskFile:
             if count == 0:
                 raise self._truncated()
             done += count
-
-    def _check_range(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > self.size:
-            raise MalformedError(
-                "file-too-short",
-                f"bytes {offset} to {offset + length} are asked for, but it has {self.size}",
-                file=self.name,
-            )
 
     def _check_same(self, status: os.stat_result) -> None:
         now = Stamp.of(status)
@@ -209,16 +201,31 @@ def _resolve_inside(folder: Path, name: str) -> Path:
     return path
 
 
+def hub_snapshot(folder: Path) -> Path | None:
+    """Returns the snapshot of the Hugging Face cache that a resolved folder is, or is in.
+
+    The layout is described at https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+    """
+    for each in (folder, *folder.parents):
+        if each.parent.name == "snapshots" and each.parent.parent.name.startswith("models--"):
+            return each
+    return None
+
+
+def hub_id_of(snapshot: Path) -> str:
+    """Returns the id of the repository that a snapshot of the Hugging Face cache is of."""
+    return snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
+
+
 def _hub_blobs(root: Path) -> Iterator[Path]:
     """Yields where the Hugging Face cache keeps the contents of the snapshot that `root` is in."""
-    for folder in (root, *root.parents):
-        repository = folder.parent.parent
-        if folder.parent.name == "snapshots" and repository.name.startswith("models--"):
-            yield repository / "blobs"
-            shared = repository.parent / "blobs"  # the store that the repositories of a cache share
-            if (shared / ".huggingface-shared-blobs").is_file():
-                yield shared
-            return
+    snapshot = hub_snapshot(root)
+    if snapshot is not None:
+        repository = snapshot.parent.parent
+        yield repository / "blobs"
+        shared = repository.parent / "blobs"  # the store that the repositories of a cache share
+        if (shared / ".huggingface-shared-blobs").is_file():
+            yield shared
 
 
 @contextmanager

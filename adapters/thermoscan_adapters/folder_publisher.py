@@ -25,7 +25,7 @@ from thermoscan.errors import (
 )
 from thermoscan.limits import Limits
 from thermoscan_adapters.disk import DiskAdapter, DiskFolder
-from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.files import DiskFile, find_file, hub_id_of, hub_snapshot
 
 _BLOCK = 1 << 22
 
@@ -56,17 +56,19 @@ class FolderPublisher:
         if not folder.is_dir():
             reason = "a report goes into a folder, and it is none; name the one that holds it"
             raise OptionError("target-not-folder", reason, file=target)
-        source = DiskFolder(folder).source
-        if source.revision is not None:
-            reason = f"it belongs to a download cache; attach to the repository {source.id} itself"
+        folder = folder.resolve()
+        snapshot = hub_snapshot(folder)
+        if snapshot is not None:
+            id = hub_id_of(snapshot)
+            reason = f"it belongs to a download cache; attach to the repository {id} itself"
             raise OptionError("folder-is-cache", reason, file=target)
         return Place(
-            id=source.id,
+            id=folder.name,
             source=target,
             revision=None,
             commit=None,
-            files=_read_files(folder.resolve(), files),
-            weights=_Digested(folder.resolve()),
+            files=_read_files(folder, files),
+            weights=_Digested(folder),
         )
 
     def pending(self, place: Place) -> str | None:
@@ -105,13 +107,6 @@ class _Digested(Mapping[str, WeightFile]):
         for start in range(0, file.size, _BLOCK):
             digest.update(file.read_at(start, min(_BLOCK, file.size - start)))
         return WeightFile(file.size, digest.hexdigest())
-
-    def __contains__(self, name: object) -> bool:
-        try:
-            find_file(self._folder, str(name))
-        except SourceNotFoundError:
-            return False
-        return True
 
     def __iter__(self) -> Iterator[str]:
         return iter(DiskFolder(self._folder).names(Limits()))

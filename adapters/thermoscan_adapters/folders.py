@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from thermoscan.checkpoint import FileRecord, Source
+from thermoscan.errors import MalformedError
 from thermoscan.limits import Limits
 
 
@@ -112,6 +113,20 @@ def within(inside: str, name: str) -> str:
     ('config.json', 'unet/config.json')
     """
     return f"{inside}/{name}" if inside else name
+
+
+def check_range(file: OpenFile, offset: int, length: int) -> None:
+    """Makes sure that a file has these bytes.
+
+    Raises:
+        MalformedError: ``file-too-short``.
+    """
+    if offset < 0 or length < 0 or offset + length > file.size:
+        raise MalformedError(
+            "file-too-short",
+            f"bytes {offset} to {offset + length} are asked for, but it has {file.size}",
+            file=file.name,
+        )
 
 
 class FilesReader:

@@ -4,43 +4,35 @@ Takes the name of a repository (`thermoscan_adapters.hub_names`); gives the `Che
 `thermoscan_adapters.opening` makes of its files at one commit. Where the bytes come from:
 
 - the snapshot in huggingface_hub's cache, where it holds a checkpoint of this revision with its
-  configuration: the network is not asked, and a note says so. In offline mode
-  (``HF_HUB_OFFLINE=1``) it is that, with or without, or nothing;
+  configuration, to which nothing that it may lack would be preferred: the network is not asked, and
+  a note says so. In offline mode (``HF_HUB_OFFLINE=1``) it is whatever that holds, or nothing;
 - else the hub, by ranges (`hub_ranges`), and no file is written;
 - with ``download``, the cache after what it lacks was downloaded into it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thermoscan._version import __version__
 from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
-from thermoscan.errors import HubError, LimitError, ThermoscanError
+from thermoscan.errors import LimitError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters import lora_config, pipelines
 from thermoscan_adapters.disk import DiskFolder, check_beside
 from thermoscan_adapters.files import DiskFile, find_file
 from thermoscan_adapters.folders import within
-from thermoscan_adapters.hub_connections import Connections, Link
+from thermoscan_adapters.hub_api import new_api
 from thermoscan_adapters.hub_errors import hub_errors
-from thermoscan_adapters.hub_folder import (
-    CONNECTIONS,
-    DownloadedFile,
-    ListedFolder,
-    Pages,
-    RemoteFile,
-)
-from thermoscan_adapters.hub_listing import ListedFile, Listing, headers_of, list_files
+from thermoscan_adapters.hub_folder import DownloadedFile, ListedFolder, Pages
+from thermoscan_adapters.hub_listing import ListedFile, Listing, list_files
 from thermoscan_adapters.hub_names import HubName, is_hub_name, parse_hub_name
 from thermoscan_adapters.hub_patience import Patience
-from thermoscan_adapters.hub_ranges import LinkedFile
+from thermoscan_adapters.hub_remote import remote_folder
 from thermoscan_adapters.opening import open_folder
+from thermoscan_adapters.selection import may_be_second
 from thermoscan_adapters.weight_sets import home_of
 
 if TYPE_CHECKING:
@@ -93,7 +85,7 @@ class HubAdapter:
         if options.download:
             return open_folder(self._downloaded(api, name, listing), options)
         pages = Pages()
-        checkpoint = open_folder(self._remote(api, listing, pages), options)
+        checkpoint = open_folder(remote_folder(api, listing, self._patience, pages), options)
         pages.clear()
         return checkpoint
 
@@ -118,54 +110,7 @@ class HubAdapter:
         return snapshot / home
 
     def _api(self) -> HfApi:
-        from huggingface_hub import HfApi  # noqa: PLC0415 - takes 0.3 s
-
-        return HfApi(
-            endpoint=self._endpoint, library_name="thermoscan", library_version=__version__
-        )
-
-    def _remote(self, api: HfApi, listing: Listing, pages: Pages) -> ListedFolder:
-        """Returns the repository as a folder whose files are read by range."""
-        connections = Connections()
-
-        def resolve(listed: ListedFile, refused: bool) -> Link:
-            with hub_errors(listing.id):
-                return self._patience.call(lambda: self._resolve(api, listing, listed, refused))
-
-        def opened(listed: ListedFile) -> RemoteFile:
-            linked = LinkedFile(
-                listed.name, listed.size, partial(resolve, listed), connections, self._patience
-            )
-            return RemoteFile(listed, linked, pages)
-
-        return ListedFolder(listing, opened, CONNECTIONS)
-
-    def _resolve(self, api: HfApi, listing: Listing, listed: ListedFile, refused: bool) -> Link:
-        """Returns where a file's bytes are, and what to send there: the token to the hub only.
-
-        The hub signs a link to a large file. A small one it sends itself; it is asked about that
-        only where it has `refused`, because then it says why.
-        """
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
-
-        url = hf_hub_url(listing.id, listed.name, revision=listing.commit, endpoint=api.endpoint)
-        if listed.sha256 is not None or refused:
-            timeout = self._patience.timeout_seconds
-            found = get_hf_file_metadata(
-                url,
-                token=api.token,
-                timeout=timeout,
-                endpoint=api.endpoint,
-                library_name="thermoscan",
-                library_version=__version__,
-            )
-            other = _is_digest(found.etag) and listed.sha256 not in (None, found.etag)
-            if found.commit_hash != listing.commit or found.size != listed.size or other:
-                reason = "the hub resolves it to another file than it lists"
-                raise HubError("hub-answer", reason, file=listed.name)
-            url = found.location
-        token = api.token if url.startswith(f"{api.endpoint}/") else False
-        return Link(url, headers_of(api, token))
+        return new_api(self._endpoint)
 
     def _downloaded(self, api: HfApi, name: HubName, listing: Listing) -> ListedFolder:
         """Returns the repository as a folder whose files are downloaded when they are read."""
@@ -203,7 +148,11 @@ class HubAdapter:
             if error.code in _PARTIAL:
                 return None
             raise
-        return None if any(record.code == pipelines.INCOMPLETE for record in found.files) else found
+        if any(record.code == pipelines.INCOMPLETE for record in found.files):
+            return None
+        scanned = {record.name for record in found.files if record.status == "scanned"}
+        # Weights that the repository has and the cache lacks may come before these.
+        return None if any(map(may_be_second, scanned - {options.file})) else found
 
     def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""
@@ -223,11 +172,6 @@ class HubAdapter:
                 reason = f"it has more bytes than the limit of {most_bytes}"
                 raise LimitError("file-too-long", reason, file=file)
             api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
-
-
-def _is_digest(etag: str | None) -> bool:
-    """Says whether an entity tag is a sha256, which is what the hub tags a large file with."""
-    return etag is not None and re.fullmatch("[0-9a-f]{64}", etag) is not None
 
 
 def _is_offline() -> bool:

@@ -1,7 +1,8 @@
 """Requests for bytes, where a hub's links lead: connections that are kept, proxies, redirects.
 
 Takes links; gives answers whose bodies are not read yet. The headers of a link go to its own host
-only. The bytes come through urllib3, which reads them into place with a fifth of the work that
+only. A hub may lead to any host, as it must for its content network, but from TLS only on to TLS.
+The bytes come through urllib3, which reads them into place with a fifth of the work that
 huggingface_hub's client makes of them; all other requests go through that client, and both take
 their proxies and the certificates that they trust from the same places.
 """
@@ -12,6 +13,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -37,9 +39,10 @@ class Connections:
 
     def __init__(self) -> None:
         self._pools: dict[str | None, PoolManager] = {}
+        self._lock = Lock()
 
     def get(self, link: Link, asked: Mapping[str, str], timeout: float) -> BaseHTTPResponse | None:
-        """Sends a request to a link and follows it on; None where that has no end."""
+        """Sends a request to a link and follows it on; None where that has no end or leaves TLS."""
         url, headers = link.url, {**link.headers, **asked}
         for _ in range(_MOST_REDIRECTS):
             response = self._pool(_proxy_of(url)).request(
@@ -58,13 +61,16 @@ class Connections:
             onward = urljoin(url, response.headers.get("Location", ""))
             if urlsplit(onward)[:2] != urlsplit(link.url)[:2]:
                 headers = dict(asked)
+            if urlsplit(url).scheme == "https" != urlsplit(onward).scheme:
+                return None
             url = onward
         return None
 
     def _pool(self, proxy: str | None) -> PoolManager:
-        if proxy not in self._pools:
-            self._pools[proxy] = _new_pool(proxy)
-        return self._pools[proxy]
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = _new_pool(proxy)
+            return self._pools[proxy]
 
 
 def is_passing(error: Exception) -> bool:

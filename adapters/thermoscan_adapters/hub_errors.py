@@ -25,6 +25,10 @@ step to take. The raw text of the other library is never shown: it repeats URLs 
     hub-moved                  somebody has committed since the branch was read
     hub-metadata               the front matter of README.md is not what the hub accepts
     hub-answer                 an answer that makes no sense
+
+The other codes of a hub are of what was found without an exception: ``hub-range`` and ``hub-link``
+(`hub_ranges`), ``hub-name``, ``hub-url`` and ``hub-not-a-model`` (`hub_names`), ``hub-conflict``
+and ``hub-has-no-folder`` (`hub_publisher`).
 """
 
 from __future__ import annotations

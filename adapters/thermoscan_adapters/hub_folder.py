@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from thermoscan.checkpoint import FileRecord, Source
-from thermoscan.errors import MalformedError, SourceNotFoundError
+from thermoscan.errors import SourceNotFoundError
 from thermoscan.limits import Limits
 from thermoscan_adapters.files import DiskFile
-from thermoscan_adapters.folders import OpenFile
+from thermoscan_adapters.folders import OpenFile, check_range
 from thermoscan_adapters.hub_listing import ListedFile, Listing
 from thermoscan_adapters.hub_ranges import LinkedFile, RangeStream
 from thermoscan_adapters.selection import is_training_state
@@ -92,7 +92,7 @@ class RemoteFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns `length` bytes from `offset` on. Raises what `readinto` raises."""
-        self._check_range(offset, length)
+        check_range(self, offset, length)
         return self._pages.read(self, offset, length)
 
     def read_each(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -113,7 +113,7 @@ class RemoteFile:
             MalformedError: ``file-too-short``.
             SourceError: See `thermoscan_adapters.hub_ranges`.
         """
-        self._check_range(offset, len(buffer))
+        check_range(self, offset, len(buffer))
         if not len(buffer):
             return
         for stream in self._streams():
@@ -145,14 +145,6 @@ class RemoteFile:
         streams: list[RangeStream] = self._expected.streams
         return streams
 
-    def _check_range(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > self.size:
-            raise MalformedError(
-                "file-too-short",
-                f"bytes {offset} to {offset + length} are asked for, but it has {self.size}",
-                file=self.name,
-            )
-
 
 class Pages:
     """The pieces of files that were read last, because headers are read in small steps.
@@ -176,6 +168,8 @@ class Pages:
         content = bytearray(min(size, file.size))
         file.readinto(start, memoryview(content))
         page = bytes(content)
+        if size > _PAGE:  # read once, and too long to keep
+            return page[offset - start : offset - start + length]
         with self._lock:
             self._pages[file.name, start] = page
             while len(self._pages) > _PAGES:

@@ -2,21 +2,21 @@
 
 Takes the name of a repository; gives its `Listing`, pinned to the commit that the revision is at
 now: a branch that moves meanwhile changes nothing. What the hub says is checked before anything
-relies on it. Pages are asked for here, not by huggingface_hub: that waits without end for a page
-that does not come, as long as it is told to, and follows the link to the next page to any host.
+relies on it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from thermoscan.errors import HubError, LimitError
 from thermoscan.limits import Limits
+from thermoscan_adapters.hub_api import get_json, pages
 from thermoscan_adapters.hub_names import HubName
 from thermoscan_adapters.hub_patience import Patience
 
@@ -57,17 +57,20 @@ class Listing:
 def list_files(api: HfApi, name: HubName, limits: Limits, patience: Patience) -> Listing:
     """Returns the files of a repository at the commit that its revision is at now.
 
+    See https://huggingface.co/.well-known/openapi.json, ``/api/models/{id}/tree/{rev}``.
+
     Raises:
         HubError: ``hub-answer``: the hub states no commit, or lists what cannot be.
         LimitError: ``folder-too-large``.
     """
-    timeout = patience.timeout_seconds
-    info = patience.call(lambda: api.model_info(name.id, revision=name.revision, timeout=timeout))
-    commit = info.sha
-    if commit is None or not _COMMIT.fullmatch(commit):
+    model = f"/api/models/{name.id}"
+    at = f"{model}/revision/{quote(name.revision, safe='')}" if name.revision else model
+    commit = get_json(api, at, patience)["sha"]
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise HubError("hub-answer", "the hub does not say which commit it serves", file=name.id)
     files: dict[str, ListedFile] = {}
-    for count, entry in enumerate(_tree(api, name.id, commit, patience), start=1):
+    listed_pages = pages(api, f"{model}/tree/{commit}?recursive=true", patience)
+    for count, entry in enumerate(chain.from_iterable(listed_pages), start=1):
         if count > limits.folder_entries:
             reason = f"it holds more than {limits.folder_entries} files"
             raise LimitError("folder-too-large", reason, file=name.id)
@@ -77,47 +80,6 @@ def list_files(api: HfApi, name: HubName, limits: Limits, patience: Patience) ->
                 raise HubError("hub-answer", "the hub lists it twice", file=listed.name)
             files[listed.name] = listed
     return Listing(name.id, commit, files)
-
-
-def headers_of(api: HfApi, token: str | bool | None) -> dict[str, str]:
-    """Returns the headers to send; a token of None is that of the environment, False none."""
-    from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415 - 0.3 s
-        build_hf_headers,
-    )
-
-    headers: dict[str, str] = build_hf_headers(
-        token=token, library_name=api.library_name, library_version=api.library_version
-    )
-    return headers
-
-
-def _tree(api: HfApi, id: str, commit: str, patience: Patience) -> Iterator[Mapping[str, Any]]:
-    """Yields what the hub lists, files and folders, as it says it.
-
-    See https://huggingface.co/.well-known/openapi.json, ``/api/models/{id}/tree/{rev}``.
-    """
-    from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: PLC0415 - 0.3 s
-        get_session,
-        hf_raise_for_status,
-    )
-
-    headers = headers_of(api, api.token)
-
-    def get(url: str) -> Any:
-        answer = get_session().get(url, headers=headers, timeout=patience.timeout_seconds)
-        hf_raise_for_status(answer)
-        return answer
-
-    url: str | None = f"{api.endpoint}/api/models/{id}/tree/{commit}?recursive=true"
-    while url is not None:
-        if urlsplit(url)[:2] != urlsplit(api.endpoint)[:2]:  # where the token must not go
-            raise HubError("hub-answer", "the hub's list of files goes on elsewhere", file=id)
-        answer = patience.call(partial(get, url))
-        page = answer.json()
-        url = answer.links.get("next", {}).get("url")
-        if url is not None and not page:
-            raise HubError("hub-answer", "the hub's list of files goes on without any", file=id)
-        yield from page
 
 
 def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:

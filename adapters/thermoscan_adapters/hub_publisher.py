@@ -7,22 +7,23 @@ author and title; it is updated as long as it is open.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Collection
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
 
-from thermoscan._version import __version__
 from thermoscan.attaching.plan import Plan
 from thermoscan.attaching.publishing import Place, Way
 from thermoscan.attaching.weights import WeightFile
 from thermoscan.errors import AttachError, HubError, OptionError
 from thermoscan.limits import Limits
+from thermoscan_adapters.hub_api import new_api
 from thermoscan_adapters.hub_errors import hub_errors
+from thermoscan_adapters.hub_folder import ListedFolder, Pages
 from thermoscan_adapters.hub_listing import Listing, list_files
 from thermoscan_adapters.hub_names import is_hub_name, parse_hub_name
 from thermoscan_adapters.hub_patience import Patience
+from thermoscan_adapters.hub_remote import remote_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import Discussion, HfApi
@@ -31,13 +32,15 @@ _Kind = Literal["discussion", "pull_request"]
 TITLE = "Add a thermoscan report of the weights"
 _DISCUSSION = "A thermoscan report of the weights"
 _UPDATE = "Update the thermoscan report of the weights"
+_MOST_DISCUSSIONS = 1000
+"""Of one user in one repository that are looked through."""
 _DESCRIPTION = """\
 This adds a report on the state of the weights to the model card.
 
 - In `README.md` it adds the tag `thermoscan`, and a section between two comments. Nothing else
   changes, then or in an update. Move the section wherever you like.
 - `thermoscan/card.html` and `thermoscan/card.json` are the full report.
-- The end of the section says what it was made from. Anyone can look again: `thermoscan {id}`.
+- The section names what was scanned, at which commit, and by which version of thermoscan.
 """
 
 
@@ -83,7 +86,8 @@ class HubPublisher:
                 # Without a token a commit would be answered as if there were no such model.
                 self._patience.call(api.whoami)
             listing = list_files(api, name, Limits(), self._patience)
-            contents = _contents(api, listing, files)
+            folder = remote_folder(api, listing, self._patience, Pages())
+            contents = _contents(listing, folder, files)
         return Place(
             id=name.id,
             source=name.id,
@@ -153,22 +157,18 @@ class HubPublisher:
         user = self._patience.call(api.whoami)["name"]
         found = self._patience.call(
             lambda: list(
-                api.get_repo_discussions(
-                    place.id, author=user, discussion_type=kind, discussion_status="open"
+                islice(
+                    api.get_repo_discussions(
+                        place.id, author=user, discussion_type=kind, discussion_status="open"
+                    ),
+                    _MOST_DISCUSSIONS,
                 )
             )
         )
         return [each for each in found if each.title == title and each.author == user]
 
     def _api(self) -> HfApi:
-        from huggingface_hub import HfApi  # noqa: PLC0415 - takes 0.3 s
-
-        return HfApi(
-            endpoint=self._endpoint,
-            token=self._token,
-            library_name="thermoscan",
-            library_version=__version__,
-        )
+        return new_api(self._endpoint, self._token)
 
 
 def _commit(api: HfApi, place: Place, plan: Plan, way: Way) -> str:
@@ -181,7 +181,7 @@ def _commit(api: HfApi, place: Place, plan: Plan, way: Way) -> str:
         place.id,
         [CommitOperationAdd(change.name, change.after) for change in plan.changes],
         commit_message=TITLE if fresh else _UPDATE,
-        commit_description=_DESCRIPTION.format(id=place.id),
+        commit_description=_DESCRIPTION,
         revision=place.revision,
         parent_commit=place.commit,
         create_pr=opening,
@@ -194,28 +194,13 @@ def _commit(api: HfApi, place: Place, plan: Plan, way: Way) -> str:
     return f"Committed: {done.commit_url}"
 
 
-def _contents(api: HfApi, listing: Listing, names: Collection[str]) -> dict[str, bytes]:
+def _contents(listing: Listing, folder: ListedFolder, names: Collection[str]) -> dict[str, bytes]:
     """Returns the contents of those of `names` that are listed; leaves nothing on the disk."""
-    found, no_bar = {}, _no_bar()
+    found = {}
     for name in sorted(set(names) & listing.files.keys()):
         size, most = listing.files[name].size, Limits().report_bytes
         if size > most:
             reason = f"it has {size} bytes, more than the limit of {most}"
             raise AttachError("file-too-long", reason, file=name)
-        with tempfile.TemporaryDirectory() as folder:
-            path = api.hf_hub_download(
-                listing.id, name, revision=listing.commit, local_dir=folder, tqdm_class=no_bar
-            )
-            found[name] = Path(path).read_bytes()
+        found[name] = folder.open(name).read_at(0, size)
     return found
-
-
-def _no_bar() -> type[Any]:
-    """Returns a progress bar that is none: these files are short, and one leaves a blank line."""
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined] # noqa: PLC0415
-
-    class NoBar(tqdm):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **{**named, "disable": True})  # type: ignore[no-untyped-call]
-
-    return NoBar

@@ -127,7 +127,7 @@ class RangeStream:
         timeout = self._file.patience.timeout_seconds
         response = self._file.connections.get(link, asked, timeout)
         if response is None:
-            raise _not_the_range(self._file.name, "it leads on and on")
+            raise _not_the_range(self._file.name, "it leads on and on, or out of TLS")
         if response.status in (200, 206):
             self._check(response)
             self._refused = None

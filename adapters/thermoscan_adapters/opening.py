@@ -7,7 +7,6 @@ file that looks like weights is recorded with the reason why it was not scanned.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from thermoscan.checkpoint import Checkpoint, OpenOptions
@@ -21,7 +20,13 @@ from thermoscan_adapters import lora_config, pipelines
 from thermoscan_adapters.beside import holders, in_subfolders, records_beside
 from thermoscan_adapters.folders import FilesReader, Folder, within
 from thermoscan_adapters.index import is_plain_path
-from thermoscan_adapters.selection import choose, indexed_format, listed, looks_like_weights
+from thermoscan_adapters.selection import (
+    SHARD,
+    choose,
+    indexed_format,
+    listed,
+    looks_like_weights,
+)
 from thermoscan_adapters.weight_sets import (
     assemble,
     read_config,
@@ -29,8 +34,6 @@ from thermoscan_adapters.weight_sets import (
     read_json,
     read_set,
 )
-
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 def open_folder(folder: Folder, options: OpenOptions) -> Checkpoint:
@@ -64,7 +67,7 @@ def open_file(folder: Folder, name: str, limits: Limits) -> Checkpoint:
     found = read_set(folder, name, limits)
     config, more = read_config(folder, limits)
     notes = found.notes + more
-    if _SHARD.search(name):
+    if SHARD.search(name):
         one = "This is one shard of several; name their folder to scan the whole model."
         notes = (*notes, one)
     return assemble(folder, found.parts, config, notes)

@@ -22,6 +22,8 @@ _INDEX = re.compile(r"(?P<of>.+)\.index(?:\.[\w-]+)?\.json")
 _VARIANT = re.compile(
     r"\.(?:(?:fp|bf|int|nf)\d{1,2}(?:[-_]\w+)?|non[-_]?ema|no[-_]?ema|ema)(?=\.)", re.IGNORECASE
 )
+SHARD = re.compile(r"-\d{5}-of-\d{5}(?=\.)")
+"""What the name of one shard of several has before its suffix."""
 
 _STANDARD_NAMES = (
     "model.safetensors.index.json",
@@ -49,6 +51,12 @@ def looks_like_weights(name: str) -> bool:
 def is_read(name: str) -> bool:
     """Says whether `name` is that of weights in a format that is read."""
     return _suffix(name) in _SAFETENSORS | _TORCH and not is_training_state(name)
+
+
+def may_be_second(name: str) -> bool:
+    """Says whether a rule would prefer another file to `name`, if there were one beside it."""
+    whole = SHARD.sub("", name)
+    return _suffix(name) not in _SAFETENSORS or _VARIANT.search(whole) is not None
 
 
 def is_training_state(name: str) -> bool:

@@ -72,7 +72,8 @@ def scan_all(models: Queue[str], folder: Path) -> None:
     while True:
         model = models.get()
         cards = folder / model.replace("/", "--").replace("@", "/")
-        subprocess.run(["thermoscan", "scan", model, "--out", str(cards), "-q"], check=False)  # noqa: S603, S607
+        command = ["thermoscan", "scan", "--out", str(cards), "-q", "--", model]
+        subprocess.run(command, check=False)  # noqa: S603
 
 
 def main(folder: str, port: str = "8000") -> None:

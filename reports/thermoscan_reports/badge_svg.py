@@ -31,7 +31,7 @@ class BadgeReporter:
 
 
 def badge_message(card: Card) -> str:
-    """Returns what a badge says, such as ``τ 2.62 · healthy``."""
-    word = _WORDS[verdict_of(card).severity]
+    """Returns what a badge says, such as ``τ 2.62 · healthy``, and that it is of a sample."""
+    word = _WORDS[verdict_of(card).severity] + (" (sample)" if card.sampling else "")
     reduced = card.summary.reduced_temperature
     return word if reduced is None else f"τ {shown(reduced)} · {word}"

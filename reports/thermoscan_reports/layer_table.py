@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -136,14 +137,23 @@ def severities(card: Card) -> Mapping[int, str]:
     return found
 
 
+def _half(low: float, high: float) -> float:
+    """Half the length of an interval, to one digit; of the longest that a float can say, as it is.
+
+    >>> _half(1.0, 1.25), _half(-1.7e308, 1.7e308)
+    (0.1, 1.7e+308)
+    """
+    half = high / 2 - low / 2
+    rounded = float(f"{half:.0e}")
+    return rounded if math.isfinite(rounded) else half
+
+
 def number(layer: LayerRecord, path: str) -> tuple[float | None, str]:
     """Returns the value of a number column, and the reason where it is None."""
     owner: Any = layer
     if path.startswith("intervals."):
         ends = layer.intervals.get(path.removeprefix("intervals."))
-        return (
-            (None, NO_INTERVAL) if ends is None else (float(f"{(ends[1] - ends[0]) / 2:.0e}"), "")
-        )
+        return (None, NO_INTERVAL) if ends is None else (_half(*ends), "")
     for name in path.split("."):
         value = getattr(owner, name)
         if value is None:

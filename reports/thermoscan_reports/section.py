@@ -7,7 +7,7 @@ no picture (a model card shows no SVG for certain); every name and sentence from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from thermoscan.card import Card
 from thermoscan_reports.markdown import code, words
@@ -20,6 +20,7 @@ _FIGURES = (
 )  # fmt: skip
 _MOST_KINDS = 5
 _MOST_PLACES = 3
+_MOST_FOLDERS = 5
 _PAPER = "[On the Temperature of Machine Learning Systems](https://arxiv.org/abs/2404.13218)"
 _FULL = (
     "Full report: [card.html](thermoscan/card.html) (download it; it opens in any browser) and "
@@ -104,7 +105,18 @@ def _finding(group: FindingGroup) -> Iterator[str]:
 def _origin(card: Card) -> str:
     """What exactly was scanned, and by which version."""
     files, revision = card.model.files, card.model.revision
-    what = code(files[0].name) if len(files) == 1 else f"{len(files):,} weight files"
+    what = code(files[0].name) if len(files) == 1 else _several([file.name for file in files])
     where = "on disk" if revision is None else f"at commit {code(revision, 64)}"
     size = scaled(sum(file.bytes for file in files), "B")
     return f"Scanned: {what} ({size}) {where}, by {words(card.generator, 60)}."
+
+
+def _several(names: Sequence[str]) -> str:
+    """Several files, with the sub-folders that they lie in: one may be all that was scanned."""
+    folders = list(dict.fromkeys(name.rpartition("/")[0] for name in names))
+    told = f"{len(names):,} weight files"
+    if folders in ([], [""]):
+        return told
+    shown = [code(folder) if folder else "the top folder" for folder in folders[:_MOST_FOLDERS]]
+    more = len(folders) - _MOST_FOLDERS
+    return f"{told} in {', '.join(shown)}" + (f" and {more:,} more folders" if more > 0 else "")

@@ -46,7 +46,7 @@ def _headline(card: Card) -> tuple[str, str]:
     if warnings:
         count = _counted(len(warnings), "thing").capitalize()
         return "warning", f"{count} to look at: {_kinds(warnings)}."
-    return "ok", "Nothing stands out."
+    return "ok", "Nothing stands out in the sample." if card.sampling else "Nothing stands out."
 
 
 def _kinds(codes: list[str]) -> str:

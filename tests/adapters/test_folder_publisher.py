@@ -219,11 +219,12 @@ def test_what_makes_no_sense_for_a_folder_is_refused(
 
 def test_a_download_cache_is_not_written_to(tmp_path: Path) -> None:
     snapshot = tmp_path / "models--org--name" / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True)
-    write_tensors(snapshot / WEIGHTS, "a")
-    error = refused(snapshot)
-    assert error.code == "folder-is-cache"
-    assert "org/name" in str(error)
+    for folder in (snapshot, snapshot / "unet"):
+        folder.mkdir(parents=True)
+        write_tensors(folder / WEIGHTS, "a")
+        error = refused(folder)
+        assert error.code == "folder-is-cache"
+        assert "attach to the repository org/name itself" in error.reason
 
 
 def test_a_place_says_which_files_are_there(folder: Path) -> None:

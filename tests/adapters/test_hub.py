@@ -247,6 +247,25 @@ def test_a_snapshot_that_holds_a_part_is_not_taken_for_the_model(
     assert (checkpoint.config, checkpoint.notes) == ({"model_type": "bert"}, ())
 
 
+@pytest.mark.parametrize(
+    "second", ["pytorch_model.bin", "model.fp16.safetensors", "x.fp16-00001-of-00001.safetensors"]
+)
+def test_weights_to_which_others_are_preferred_are_not_taken_from_the_cache_unless_they_are_named(
+    hub: LoopbackHub, adapter: HubAdapter, cache: Path, weights: bytes, second: str
+) -> None:
+    files = {"model.safetensors": weights, second: weights, "config.json": CONFIG}
+    hub.add("org/name", files)
+    for name in (second, "config.json"):
+        HfApi(endpoint=hub.endpoint).hf_hub_download("org/name", name, cache_dir=cache)
+    checkpoint = open_model(adapter)
+    scanned = {record.name: record.status for record in checkpoint.files}
+    assert scanned == {"model.safetensors": "scanned", second: "skipped"}
+    hub.requests.clear()
+    named = adapter.open("org/name", OpenOptions(file=second))
+    assert [record.name for record in named.files] == [second]
+    assert hub.requests == []
+
+
 def test_broken_weights_in_the_cache_are_refused_and_not_read_elsewhere(
     hub: LoopbackHub, adapter: HubAdapter, cache: Path, weights: bytes
 ) -> None:

@@ -47,6 +47,7 @@ class _Server(ThreadingHTTPServer):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         self.cuts, self.asked = cuts, 0
+        self.leads_to: str | None = None
 
     def get_request(self) -> tuple[socket.socket, object]:
         connection, address = super().get_request()
@@ -66,6 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked += 1
+        if self.server.leads_to is not None:
+            self.send_response(302)
+            self.send_header("Location", self.server.leads_to)
+            self.end_headers()
+            return
         first, last = map(int, re.findall(r"\d+", self.headers["Range"]))
         body = CONTENT[first : last + 1]
         self.send_response(206)
@@ -134,3 +140,16 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_ask
         error = refusal(HubAdapter(f"https://localhost:{port}", tmp_path, BRIEF))
         assert (error.code, server.asked) == ("hub-certificate", 0)
         assert "SSL_CERT_FILE" in error.reason
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp", "file"])
+def test_a_link_that_leads_out_of_tls_is_not_followed(certificate: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain, serving(certificate) as (server, stream):
+        server.leads_to = f"{scheme}://127.0.0.1:{plain.getsockname()[1]}/etc/passwd"
+        with pytest.raises(HubError) as caught:
+            stream.readinto(memoryview(bytearray(900_000)))
+        assert (caught.value.code, server.asked) == ("hub-range", 1)
+        plain.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody came
+            plain.accept()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.hub_clients import adapter_of, contents, open_model, refusal
-from support.loopback_hub import Answer, Fault, Headers, LoopbackHub, Request
+from support.loopback_hub import Answer, Fault, Gzip, Headers, LoopbackHub, Request
 from support.loopback_hub.messages import Answerer
 from support.safetensors_files import write_tensors
 
@@ -119,6 +119,35 @@ def test_a_list_of_files_that_cannot_be_is_refused(
     error = refusal(adapter)
     assert (type(error), error.code) == (HubError, "hub-answer")
     assert len(hub.requests) < 10
+
+
+def padded(length: int) -> Fault:
+    """Puts blanks, which mean nothing in JSON, behind an answer to make it so long."""
+
+    def fault(request: Request, answer: Answerer) -> Answer:
+        answered = answer(request)
+        assert isinstance(answered.body, bytes)
+        return replace(answered, body=answered.body.ljust(length))
+
+    return fault
+
+
+@pytest.mark.parametrize("path", [MODEL, "/tree/"], ids=["the model", "the list of its files"])
+@pytest.mark.parametrize("packed", [(), (Gzip(),)], ids=["plain", "packed"])
+def test_an_answer_that_is_too_long_is_refused(
+    hub: LoopbackHub,
+    adapter: HubAdapter,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    packed: tuple[Fault, ...],
+) -> None:
+    monkeypatch.setattr("thermoscan_adapters.hub_api.MOST_BYTES", 100_000)
+    hub.fail(*packed, padded(100_000), path=path)
+    assert open_model(adapter).tensors
+    hub.fail(*packed, padded(100_001), path=path)
+    error = refusal(adapter)
+    assert (type(error), error.code) == (HubError, "hub-answer")
+    assert error.reason == "the hub's answer has more bytes than the limit of 100000"
 
 
 MODELS: dict[str, Fault] = {

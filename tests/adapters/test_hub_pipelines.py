@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.hub_clients import adapter_of, contents
 from support.loopback_hub import LoopbackHub
 from support.safetensors_files import write_tensors
 
-from thermoscan.checkpoint import Adapter, Checkpoint, OpenOptions
+from thermoscan.checkpoint import Adapter, OpenOptions
 from thermoscan.errors import LimitError, OptionError, SourceError
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import adapter_for
@@ -35,7 +36,7 @@ def hub() -> Iterator[LoopbackHub]:
 
 @pytest.fixture
 def adapter(hub: LoopbackHub, tmp_path: Path) -> HubAdapter:
-    return HubAdapter(hub.endpoint, tmp_path / "cache")
+    return adapter_of(hub, tmp_path / "cache")
 
 
 @pytest.fixture
@@ -58,15 +59,6 @@ def files_in(root: Path) -> dict[str, bytes]:
         for path in root.rglob("*")
         if path.is_file()
     }
-
-
-def contents(checkpoint: Checkpoint) -> dict[str, bytes]:
-    read = {}
-    for tensor in checkpoint.tensors:
-        buffer = bytearray(tensor.nbytes)
-        checkpoint.reader.readinto(tensor.file, tensor.offset, memoryview(buffer))
-        read[tensor.name] = bytes(buffer)
-    return read
 
 
 @pytest.mark.parametrize("download", [False, True])

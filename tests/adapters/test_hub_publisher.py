@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from huggingface_hub import HfApi
 from safetensors.numpy import save
-from support.loopback_hub import Call, LoopbackHub, Repository, Status
+from support.loopback_hub import Call, Headers, LoopbackHub, Repository, Status
 
 from thermoscan.attaching.plan import CARD_HTML, CARD_JSON, README
 from thermoscan.attaching.publishing import Attached, Place, Request, Way, attach
@@ -343,6 +343,16 @@ def test_a_model_card_that_cannot_take_a_section_is_left_alone(world: World, rea
     world.change(README__md=readme)
     assert world.refused(Way.COMMIT).startswith("readme-")
     assert world.written == []
+
+
+def test_a_model_card_is_read_to_its_listed_length_and_leaves_no_file(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    world.hub.fail(Headers({"Content-Length": "99999"}), path=README, times=None)
+    assert world.refused(Way.SHOW) == "hub-range"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_a_card_gets_one(world: World) -> None:

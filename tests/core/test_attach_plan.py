@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import UserDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,14 +133,33 @@ def test_a_card_of_other_weights_or_without_proof_is_refused(
     assert (caught.value.code, caught.value.file) == (code, FILE)
 
 
+def test_a_file_is_looked_up_once_for_that_may_digest_it() -> None:
+    asked = []
+
+    class Digested(UserDict[str, WeightFile]):
+        def __getitem__(self, name: str) -> WeightFile:
+            asked.append(name)
+            return super().__getitem__(name)
+
+    check_weights(card_of(SHA), None, Digested({FILE: listed(sha256="ab" * 32)}))
+    assert asked == [FILE]
+
+
 def test_a_card_that_lists_no_file_is_refused() -> None:
     card = replace(realistic(), model=replace(realistic().model, files=()))
     with pytest.raises(AttachError, match="lists no weight file"):
         check_weights(card, {}, {FILE: listed(content="1")})
 
 
-def test_an_index_of_other_shards_is_another_model() -> None:
-    index = "model.safetensors.index.json"
+@pytest.mark.parametrize(
+    "index",
+    [
+        "model.safetensors.index.json",
+        "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+        "model_index.json",
+    ],
+)
+def test_an_index_of_other_shards_or_components_is_another_model(index: str) -> None:
     before = {FILE: listed(content="1"), index: listed(5, content="2")}
     check_weights(card_of(TENSORS), before, before)
     for after in ({FILE: before[FILE]}, before | {index: listed(5, content="3")}):

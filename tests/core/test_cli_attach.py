@@ -116,6 +116,7 @@ def test_a_card_from_a_pipe_is_attached_where_it_is_of_these_weights(
         (("attach", "./model", "--card", "model/model.safetensors"), "card-not-json"),
         (("attach", "what is this?"), "target-not-found"),
         (("badge",), "badge-of-what"),
+        (("badge", "./model", "--out", "model/README.md/badges"), "output-unwritable"),
         (("badge", "./model", "--card", "model/README.md"), "badge-of-what"),
         (("badge", "./model", "--url", "http://x.example/badge.json"), "badge-url"),
     ],

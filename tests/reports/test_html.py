@@ -74,6 +74,17 @@ def test_the_page_of_a_sample_says_so_and_what_it_could_not_look_for() -> None:
     assert "of the bytes, with" not in HtmlReporter().render(cards.realistic())
 
 
+@pytest.mark.parametrize("ends", [(1e308, -1e308), (-1.7e308, 1.7e308), (0.0, 0.0)])
+def test_the_page_of_a_sample_takes_the_intervals_of_a_card_that_somebody_else_wrote(
+    ends: tuple[float, float],
+) -> None:
+    card = cards.sampled()
+    layers = tuple(replace(each, intervals={"order": ends}) for each in card.layers)
+    summary = replace(card.summary, intervals={"order": ends})
+    page = HtmlReporter().render(replace(card, layers=layers, summary=summary))
+    assert "Infinity" not in page
+
+
 def test_a_page_about_a_run_and_a_base_is_a_quarter_larger_at_most() -> None:
     assert len(HtmlReporter().render(cards.complete()).encode()) <= 50_000
 

@@ -108,6 +108,11 @@ def test_a_sample_says_so_with_its_intervals_and_what_it_did_not_look_for() -> N
     assert estimated < text.index("| figure |")
     assert "The figures come from a sample of the weights alone; the model was not run." in text
     assert "\n\nNot looked for: " in text
+    assert (
+        SectionReporter()
+        .render(replace(sampled(), findings=()))
+        .startswith("## What the weights show\n\n**Nothing stands out in the sample.** ")
+    )
 
 
 def test_a_card_with_a_base_says_what_became_of_it() -> None:
@@ -157,6 +162,26 @@ def test_what_was_scanned_is_named_with_its_commit() -> None:
         assert f"Scanned: `model.safetensors` {where}" in text
         text = reporter.render(replace(card, model=of_two))
         assert "Scanned: 2 weight files (182 MB) on disk, by thermoscan 0.1.0.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a-1.bin", "a-2.bin"], "2 weight files ("),
+        (["unet/a-1.bin", "unet/a-2.bin"], "2 weight files in `unet` ("),
+        (["x/y/a.bin", "vae/a.bin", "vae/b.bin"], "3 weight files in `x/y`, `vae` ("),
+        (["a.bin", "v|e/a.bin"], "2 weight files in the top folder, `v\\x7ce` ("),
+        (
+            [f"{k}/a.bin" for k in range(7)],
+            "7 weight files in `0`, `1`, `2`, `3`, `4` and 2 more folders (",
+        ),
+    ],
+)
+def test_several_files_are_named_by_their_folders(names: list[str], told: str) -> None:
+    card = realistic()
+    files = tuple(replace(card.model.files[0], name=name) for name in names)
+    text = SectionReporter().render(replace(card, model=replace(card.model, files=files)))
+    assert f"Scanned: {told}" in text
 
 
 def test_a_comment_links_to_no_file_and_the_section_to_both() -> None:

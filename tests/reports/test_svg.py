@@ -93,6 +93,7 @@ def graded(severity: str) -> Card:
         (graded("warning"), "τ 2.62 · look"),
         (graded("error"), "τ 2.62 · broken"),
         (cards.bare(), "look"),
+        (replace(graded("info"), sampling=cards.sampled().sampling), "τ 2.62 · healthy (sample)"),
     ],
 )
 def test_badge_and_endpoint_say_the_same(card: Card, message: str) -> None:

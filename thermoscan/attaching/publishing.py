@@ -132,14 +132,14 @@ def attach(request: Request, publisher: Publisher, scan: Callable[[Place], Card]
     card = request.card or scan(place)
     if request.card is not None or place.commit is not None:
         check_card(card, place, publisher)
-    card = _settled(card, place, publisher)
+    card = _settled(card, place.files, place, publisher)
     plan = plan_of(card, place.files)
     if way is Way.PULL_REQUEST and plan.changes:
         pending = publisher.pending(place)
         if pending is not None:
-            place = publisher.read(place.source, pending, FILES, Way.SHOW)
-            card = _settled(card, place, publisher)
-            plan = plan_of(card, place.files)
+            branch = publisher.read(place.source, pending, FILES, Way.SHOW)
+            card = _settled(card, branch.files, place, publisher)
+            place, plan = branch, plan_of(card, branch.files)
     if way is Way.SHOW or (way is not Way.COMMENT and not plan.changes):
         return Attached(plan, None, place.revision)
     comment = reporter("comment").render(card)
@@ -175,9 +175,9 @@ def _weights_at(commit: str, place: Place, publisher: Publisher) -> Weights:
     return publisher.read(place.source, commit, (), Way.SHOW).weights
 
 
-def _settled(card: Card, place: Place, publisher: Publisher) -> Card:
-    """Returns the card that is there already, where that says the same and is still true."""
-    there = card_there(card, place.files)
+def _settled(card: Card, files: Mapping[str, bytes], place: Place, publisher: Publisher) -> Card:
+    """Returns the card in `files`, where that says the same and is true of the weights there."""
+    there = card_there(card, files)
     if there is None or there.model.revision in (None, card.model.revision):
         return there or card
     try:

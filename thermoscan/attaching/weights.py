@@ -7,12 +7,15 @@ be.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thermoscan.card import Card, ModelFile
 from thermoscan.errors import AttachError
 
+# Of shards (perhaps of a variant, ``a.safetensors.index.fp16.json``), or of components.
+_INDEX = re.compile(r"(?:.*/)?(?:.+\.index(?:\.[\w-]+)?|model_index)\.json")
 _AGAIN = "scan the model as it is now, and attach that card"
 
 
@@ -52,20 +55,22 @@ def check_weights(card: Card, scanned: Weights | None, target: Weights) -> None:
     if scanned is not None:
         _check_indices(scanned, target)
     for file in card.model.files:
-        if file.name not in target:
+        now = target.get(file.name)  # once: it may be digested now
+        if now is None:
             raise AttachError(
                 "weights-differ", f"it was scanned and is not there; {_AGAIN}", file=file.name
             )
+        before = scanned.get(file.name) if scanned is not None else None
         if scanned is not None:
-            _check_file(file, scanned.get(file.name), "at the commit that the card names")
-        _check_file(file, target[file.name], "now")
-        _check_proven(file, scanned, target)
+            _check_file(file, before, "at the commit that the card names")
+        _check_file(file, now, "now")
+        _check_proven(file, before, now)
 
 
 def _check_indices(scanned: Weights, target: Weights) -> None:
-    """Compares the files that say which shards a model consists of."""
+    """Compares the files that say which shards or components a model consists of."""
     for name in sorted(scanned.keys() | target.keys()):
-        if name.endswith(".index.json") and scanned.get(name) != target.get(name):
+        if _INDEX.fullmatch(name) and scanned.get(name) != target.get(name):
             reason = f"it has changed since the commit that the card names; {_AGAIN}"
             raise AttachError("weights-differ", reason, file=name)
 
@@ -79,12 +84,10 @@ def _check_file(file: ModelFile, there: WeightFile | None, when: str) -> None:
         raise AttachError("weights-differ", reason, file=file.name)
 
 
-def _check_proven(file: ModelFile, scanned: Weights | None, target: Weights) -> None:
+def _check_proven(file: ModelFile, before: WeightFile | None, now: WeightFile) -> None:
     """Demands that equal content was shown: by sha256, or by the source's own ids."""
-    now = target[file.name]
     if _sha256(file) is not None and now.sha256 is not None:
         return
-    before = scanned.get(file.name) if scanned is not None else None
     if before is None or before.content is None or now.content is None:
         reason = (
             "nothing shows that it is the file that was scanned, for the card has no sha256 of it; "

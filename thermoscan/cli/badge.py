@@ -42,19 +42,15 @@ def badge(
     without a login, such as at the resolve address of a public model.
     """
     from thermoscan.cli.inputs import card_from, card_of_model  # noqa: PLC0415 - not for the help
-    from thermoscan.cli.outputs import REPORTS_FOLDER, folder_name, write_whole  # noqa: PLC0415
+    from thermoscan.cli.outputs import write_files  # noqa: PLC0415
     from thermoscan.errors import OptionError  # noqa: PLC0415
-    from thermoscan.plugins import reporter  # noqa: PLC0415
 
     if (model is None) == (card_file is None):
         raise OptionError("badge-of-what", "give either MODEL or --card FILE")
     if url is not None and not url.startswith("https://"):
         raise OptionError("badge-url", "shields.io fetches addresses that begin with https://")
     card = card_from(card_file) if card_file else card_of_model(str(model), revision, quiet)
-    folder = out or REPORTS_FOLDER / folder_name(card.model.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, renderer in _FILES.items():
-        write_whole(folder / name, reporter(renderer).render(card))
+    folder = write_files(card, out, _FILES)
     shown = f"https://img.shields.io/endpoint?url={quote(url, safe='')}" if url else "badge.svg"
     click.echo(f"![thermoscan]({shown})")
     click.echo(f"Badge: {folder / 'badge.svg'}, {folder / 'badge.json'}", err=True)

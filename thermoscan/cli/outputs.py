@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -50,10 +51,7 @@ def _write_all(card: Card, out: Path | None, json_to: str | None, quiet: bool) -
         write_whole(Path(json_to), card.to_json())
     if json_to is not None and out is None:
         return
-    folder = out or REPORTS_FOLDER / folder_name(card.model.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, renderer in FILES.items():
-        write_whole(folder / name, reporter(renderer).render(card))
+    folder = write_files(card, out, FILES)
     if json_to == "-":
         return
     if quiet:
@@ -61,6 +59,28 @@ def _write_all(card: Card, out: Path | None, json_to: str | None, quiet: bool) -
     else:
         click.echo(reporter("terminal").render(card), nl=False)
         click.echo(f"\nCard: {folder / 'card.html'}")
+
+
+def write_files(card: Card, out: Path | None, files: Mapping[str, str]) -> Path:
+    """Writes what reporters make of a card; returns the folder.
+
+    Args:
+        card: The card.
+        out: The folder; None for one of the model's name below `REPORTS_FOLDER`.
+        files: File name -> name of the reporter that renders it.
+
+    Raises:
+        OptionError: ``output-unwritable``: no folder or file can be made there.
+    """
+    folder = out or REPORTS_FOLDER / folder_name(card.model.id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"no folder can be made there ({error.strerror})"
+        raise OptionError("output-unwritable", reason, file=str(folder)) from None
+    for name, renderer in files.items():
+        write_whole(folder / name, reporter(renderer).render(card))
+    return folder
 
 
 def folder_name(model_id: str) -> str:

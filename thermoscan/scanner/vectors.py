@@ -14,6 +14,7 @@ import numpy as np
 from thermoscan.anatomy.model import FeedingNorm, Layer
 from thermoscan.checkpoint import ByteReader, Tensor
 from thermoscan.tally.accumulate import bits_of
+from thermoscan.tally.ahead import AT_ONCE
 from thermoscan.tally.geometry import Weights
 from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
@@ -22,8 +23,6 @@ from thermoscan.theory.entropy import FloatArray
 
 LARGEST = 1 << 22
 """Elements above which a vector is not read ahead: no real norm or bias is near it."""
-
-_AT_ONCE = 32
 
 
 class Vectors:
@@ -50,7 +49,7 @@ class Vectors:
                 runs[-1].append(tensor)
             else:
                 runs.append([tensor])
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(self._read_run, runs):
                 pass
 
