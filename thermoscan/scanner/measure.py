@@ -53,7 +53,7 @@ def measure(checkpoint: Checkpoint, options: ScanOptions, progress: Progress) ->
     chosen = plan_of(measuring, options)
     if chosen is not None:
         count = counter(progress, chosen.bytes_read)
-        return measure_sample(measuring, chosen, options.seed, workers, count)
+        return measure_sample(measuring, chosen, options, workers, count)
     count = counter(progress, sum(order.tensor.nbytes for order in measuring.orders))
     reader = measuring.vectors
     for reading in stream.read(measuring.orders, reader, accumulate.visit, workers, count):

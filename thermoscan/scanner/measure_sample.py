@@ -43,15 +43,19 @@ def plan_of(measuring: Measuring, options: ScanOptions) -> Plan | None:
 
 
 def measure_sample(
-    measuring: Measuring, chosen: Plan, seed: int, workers: int, count: Callable[[int], None]
+    measuring: Measuring,
+    chosen: Plan,
+    options: ScanOptions,
+    readers: int,
+    count: Callable[[int], None],
 ) -> Measurement:
     """Measures every layer from what a plan reads of it.
 
     Args:
         measuring: Before its pass.
         chosen: Made for it.
-        seed: That it was made with.
-        workers: Number of threads.
+        options: That it was made with.
+        readers: Threads that read what is read whole.
         count: Called with the bytes that were read since the last call.
 
     Raises:
@@ -59,7 +63,7 @@ def measure_sample(
     """
     orders, reader, visit = measuring.orders, measuring.vectors, accumulate.visit
     whole = [orders[index] for index in chosen.whole]
-    for reading in stream.read(whole, reader, visit, workers, count):
+    for reading in stream.read(whole, reader, visit, readers, count):
         measuring.take(reading)
     known = {layer.name: layer for layer in measuring.anatomy.layers}
     joined = {layer.joins for layer in measuring.anatomy.layers}
@@ -76,7 +80,7 @@ def measure_sample(
 
     layers: dict[str, LayerMeasurement] = {}
     vectors: dict[str, VectorMeasurement] = {}
-    for some in read_samples(chosen.draws, orders, reader, visit, finish, workers, count):
+    for some in read_samples(chosen.draws, orders, reader, visit, finish, options.workers, count):
         for each in some:
             if isinstance(each, LayerMeasurement):
                 layers[each.layer.name] = each
@@ -86,7 +90,7 @@ def measure_sample(
         bytes_read=chosen.bytes_read,
         bytes_in_all=chosen.bytes_in_all,
         share=chosen.bytes_read / chosen.bytes_in_all,
-        seed=seed,
+        seed=options.seed,
         blocks=sum(draw.blocks for draw in chosen.draws),
         tensors_whole=len(chosen.whole),
         confidence=CONFIDENCE,

@@ -77,7 +77,7 @@ def read_samples(
         visit: How a chunk is counted.
         finish: Given a draw and its layers by name. Called by the thread that read it: the sums
             per unit of many groups take more memory than what is made of them.
-        workers: Number of threads.
+        workers: Number of threads that count, one a core: what is read waits beside them.
         progress: Called with the bytes that were read since the last call.
 
     Raises:
@@ -85,24 +85,27 @@ def read_samples(
     """
     local = threading.local()
 
-    def run(some: list[Draw]) -> list[tuple[Draw, F]]:
+    def run(some: list[tuple[Draw, Ahead]]) -> list[tuple[Draw, F]]:
         if not hasattr(local, "buffer"):
             local.buffer = np.empty(READ_BYTES, np.uint8)
         buffer = memoryview(local.buffer)
         found = []
-        for draw in some:
-            tensor = orders[draw.order].tensor
-            ahead = Ahead(reader, pool, tensor, _ranges(draw, tensor))
+        for draw, ahead in some:
+            order = orders[draw.order]
             parts = [
-                _count(draw, ranges, tensor, ahead, visit, buffer)
+                _count(draw, ranges, order.tensor, ahead, visit, buffer)
                 for ranges in (draw.certain, *draw.groups)
             ]
-            found.append((draw, finish(draw, _sampled(draw, orders[draw.order], parts))))
+            found.append((draw, finish(draw, _sampled(draw, order, parts))))
         return found
+
+    def asked(draw: Draw, pool: ThreadPoolExecutor) -> tuple[Draw, Ahead]:
+        tensor = orders[draw.order].tensor
+        return draw, Ahead(reader, pool, tensor, _ranges(draw, tensor))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            for draw, finished in in_order(([draw] for draw in draws), run, workers):
+            for draw, finished in in_order(([asked(draw, pool)] for draw in draws), run, workers):
                 progress(draw.elements * orders[draw.order].tensor.dtype.itemsize)
                 yield finished
         finally:
