@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFoundError
 
@@ -28,11 +28,9 @@ def adapter_for(source: str) -> Adapter:
     Raises:
         SourceNotFoundError: No adapter claims this name.
     """
-    found = _entries("thermoscan.adapters")
-    for entry in sorted(found, key=lambda each: (each.name != "disk", each.name)):
-        adapter: Adapter = entry.load()()
-        if adapter.claims(source):
-            return adapter
+    adapter: Adapter | None = _claiming("thermoscan.adapters", source, first="disk")
+    if adapter is not None:
+        return adapter
     raise SourceNotFoundError(
         "source-not-found",
         "no such path, and not the id of a hub repository (ORG/NAME)",
@@ -59,10 +57,9 @@ def runner_for(checkpoint: Checkpoint) -> Runner:
     Raises:
         ProbeError: No runner claims it.
     """
-    for entry in sorted(_entries("thermoscan.runners"), key=lambda each: each.name):
-        runner: Runner = entry.load()()
-        if runner.claims(checkpoint):
-            return runner
+    runner: Runner | None = _claiming("thermoscan.runners", checkpoint)
+    if runner is not None:
+        return runner
     reason = "nothing here can run it: no configuration with a model_type lies beside its weights"
     if checkpoint.components:
         reason = "nothing here can run several components together; name the folder of one of them"
@@ -75,10 +72,9 @@ def data_reader_for(path: str) -> DataReader:
     Raises:
         DataError: No reader does.
     """
-    for entry in sorted(_entries("thermoscan.data"), key=lambda each: each.name):
-        reader: DataReader = entry.load()()
-        if reader.claims(path):
-            return reader
+    reader: DataReader | None = _claiming("thermoscan.data", path)
+    if reader is not None:
+        return reader
     raise DataError(
         "data-unknown",
         "data is a .txt, .jsonl or .csv file, a dataset that was saved to disk, or a folder of "
@@ -93,16 +89,26 @@ def publisher_for(target: str) -> Publisher:
     Raises:
         SourceNotFoundError: No publisher claims this name.
     """
-    found = _entries("thermoscan.publishers")
-    for entry in sorted(found, key=lambda each: (each.name != "folder", each.name)):
-        publisher: Publisher = entry.load()()
-        if publisher.claims(target):
-            return publisher
+    publisher: Publisher | None = _claiming("thermoscan.publishers", target, first="folder")
+    if publisher is not None:
+        return publisher
     raise SourceNotFoundError(
         "target-not-found",
         "no such folder, and not the id of a hub repository (ORG/NAME)",
         file=target,
     )
+
+
+def _claiming(group: str, subject: object, first: str | None = None) -> Any:
+    """Returns what of a group claims `subject`; `first` is asked first, the others by name.
+
+    None where nothing does.
+    """
+    for entry in sorted(_entries(group), key=lambda each: (each.name != first, each.name)):
+        found = entry.load()()
+        if found.claims(subject):
+            return found
+    return None
 
 
 @cache

@@ -40,6 +40,7 @@ from http.client import HTTPException
 from ssl import SSLCertVerificationError
 
 from thermoscan.errors import HubError, SourceError, SourceNotFoundError, ThermoscanError
+from thermoscan_adapters.hub_patience import status_of
 
 _LOG_IN = "set HF_TOKEN or run `hf auth login`"
 _RETRY = "try again later"
@@ -150,13 +151,13 @@ def _named(error: BaseException, source: str) -> SourceError | None:
 
 def _by_status(error: BaseException, source: str) -> SourceError | None:
     """Maps the other answers that carry an HTTP status."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = status_of(error)
     if status == 403:
         said = str(getattr(error, "server_message", None) or "")
         for words, code, reason in _DENIALS:
             if words in said:
                 return HubError(code, reason, file=source)
-    return error_of_status(status, source) if isinstance(status, int) else None
+    return None if status is None else error_of_status(status, source)
 
 
 def error_of_status(status: int, source: str) -> SourceError:

@@ -88,11 +88,16 @@ def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:
     sha256 = entry["lfs"]["oid"] if entry.get("lfs") else None
     named = _is_path(name) and isinstance(blob, str)
     sized = type(size) is int and 0 <= size <= _MOST_BYTES
-    hashed = sha256 is None or (isinstance(sha256, str) and _SHA256.fullmatch(sha256))
+    hashed = sha256 is None or is_sha256(sha256)
     if not (named and sized and hashed):
         reason = "the hub lists a file without a name, or a length or digest that can be"
         raise HubError("hub-answer", reason, file=id)
     return ListedFile(name, size, blob, sha256)
+
+
+def is_sha256(digest: object) -> bool:
+    """Says whether it is written as the hub writes a sha256."""
+    return isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
 
 
 def _is_path(name: object) -> bool:

@@ -6,7 +6,6 @@ link to a large file; a small one it sends itself.
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from thermoscan_adapters.hub_api import LIBRARY, headers_of
 from thermoscan_adapters.hub_connections import Connections, Link
 from thermoscan_adapters.hub_errors import hub_errors
 from thermoscan_adapters.hub_folder import CONNECTIONS, ListedFolder, Pages, RemoteFile
-from thermoscan_adapters.hub_listing import ListedFile, Listing
+from thermoscan_adapters.hub_listing import ListedFile, Listing, is_sha256
 from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_ranges import LinkedFile
 
@@ -60,14 +59,10 @@ def _resolve(
             library_name=LIBRARY,
             library_version=__version__,
         )
-        other = _is_digest(found.etag) and listed.sha256 not in (None, found.etag)
+        # A large file is tagged with its sha256.
+        other = is_sha256(found.etag) and listed.sha256 not in (None, found.etag)
         if found.commit_hash != listing.commit or found.size != listed.size or other:
             reason = "the hub resolves it to another file than it lists"
             raise HubError("hub-answer", reason, file=listed.name)
         url = found.location
     return Link(url, headers_of(api.token if url.startswith(f"{api.endpoint}/") else False))
-
-
-def _is_digest(etag: str | None) -> bool:
-    """Says whether an entity tag is a sha256, which is what the hub tags a large file with."""
-    return etag is not None and re.fullmatch("[0-9a-f]{64}", etag) is not None

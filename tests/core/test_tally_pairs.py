@@ -6,12 +6,18 @@ import itertools
 import math
 import tracemalloc
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import pytest
 import torch
-from support.memory_checkpoint import FLOATS, MemoryReader, encode, random_values, stored
+from support.memory_checkpoint import (
+    FLOATS,
+    EndlessReader,
+    MemoryReader,
+    encode,
+    random_values,
+    stored,
+)
 
 from thermoscan.anatomy.model import Layer, Role
 from thermoscan.checkpoint import Tensor
@@ -195,23 +201,6 @@ def test_the_sketch_has_the_rank_of_the_difference(dtype: DType, turned: bool) -
     spread = float((base + change).std())
     noise = spread * 2.0 ** (1 - (24 if dtype is DType.F32 else 8)) / math.sqrt(6)
     assert rank_of(part.sketch.products[0], 700, noise) == 5
-
-
-class EndlessReader:
-    """The same block over and over, with a seed of its own."""
-
-    def __init__(self, seed: int) -> None:
-        generator = np.random.default_rng(seed)
-        self.block = generator.integers(0, 2**16, 1 << 20, dtype=np.uint16).view(np.uint8)
-
-    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.block[: len(buffer)].data
-
-    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def close(self) -> None:
-        pass
 
 
 def peak_of(count: int) -> int:

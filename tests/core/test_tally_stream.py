@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 import xxhash
-from support.memory_checkpoint import MemoryReader, encode, random_values, stored
+from support.memory_checkpoint import EndlessReader, MemoryReader, encode, random_values, stored
 
 from thermoscan.anatomy.model import Layer, Role
 from thermoscan.checkpoint import Tensor
@@ -264,24 +264,6 @@ def test_a_file_cut_short_during_the_pass_ends_it_with_its_error() -> None:
     order = Order(tensor, pieces_of(tensor, [layer("w", (3000, 4096))], {}))
     with pytest.raises(ChangedError, match="cut short"):
         read([order], ShrinkingReader(content))
-
-
-class EndlessReader:
-    """The same block over and over: a checkpoint of any size without its memory."""
-
-    def __init__(self) -> None:
-        self.block = (
-            np.random.default_rng(0).integers(0, 2**16, 1 << 20, dtype=np.uint16).view(np.uint8)
-        )
-
-    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.block[: len(buffer)].data
-
-    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def close(self) -> None:
-        pass
 
 
 def peak_of(count: int) -> int:

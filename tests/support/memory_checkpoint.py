@@ -40,6 +40,23 @@ class MemoryReader:
         pass
 
 
+class EndlessReader:
+    """The same block over and over: a checkpoint of any size without its memory."""
+
+    def __init__(self, seed: int = 0) -> None:
+        generator = np.random.default_rng(seed)
+        self.block = generator.integers(0, 2**16, 1 << 20, dtype=np.uint16).view(np.uint8)
+
+    def readinto(self, file: str, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.block[: len(buffer)].data
+
+    def expect(self, file: str, offset: int, length: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
 def encode(values: torch.Tensor, dtype: DType) -> tuple[bytes, torch.Tensor]:
     """Returns the bytes of `values` rounded to `dtype`, and the rounded values as float64."""
     rounded = values.to(TORCH_TYPES[dtype])
