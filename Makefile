@@ -20,7 +20,7 @@ help:            ## Lists the targets
 	@touch $@
 
 .venv/dev: .venv/base constraints.txt pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[torch]' --group dev --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[dask,parquet,postgresql,torch]' --group dev --constraint constraints.txt
 	@touch $@
 
 scan: .venv/checkpoints  ## Scans a real checkpoint (MODEL=path or hub id for your own)

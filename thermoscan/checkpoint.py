@@ -187,6 +187,21 @@ class OpenOptions:
     limits: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What identifies the content of a source, as far as that is known without reading it.
+
+    Attributes:
+        revision: The commit, for a hub source; else None.
+        files: Of every file that the content depends on: its name, its length in bytes and a mark,
+            which is another one after every change (a hub's blob id; a disk's device, inode and
+            time of the last change). Sorted by name.
+    """
+
+    revision: str | None
+    files: tuple[tuple[str, int, str], ...]
+
+
 class Adapter(Protocol):
     """Opens one kind of source. Registered in the entry-point group ``thermoscan.adapters``."""
 
@@ -200,6 +215,15 @@ class Adapter(Protocol):
         Raises:
             SourceError: There is nothing to scan at this name.
             CheckpointError: There is a checkpoint, and it cannot be trusted.
+        """
+        ...
+
+    def fingerprint(self, source: str, options: OpenOptions) -> Fingerprint:
+        """Says what identifies the content that `open` would find, without opening it.
+
+        Raises:
+            SourceError: There is nothing at this name.
+            LimitError: There is more than can be looked at.
         """
         ...
 

@@ -16,7 +16,9 @@
     ├── DataError                    data to run a model on that cannot be read or is too much
     ├── OptionError                  an option that the caller gave makes no sense here
     ├── CardError                    a card that cannot be read: newer version, or not a card
-    └── AttachError                  a report that cannot be put into a model card, or is not of it
+    ├── AttachError                  a report that cannot be put into a model card
+    ├── CatalogueError               a catalogue that cannot be opened, or a question to it
+    └── ClusterError                 the workers of a cluster are out of reach
 
 Every error carries a stable ``code`` (kebab-case), which is what programs should compare, and which
 batch results and cards repeat. Exceptions of other libraries are mapped where they enter and never
@@ -110,3 +112,11 @@ class CardError(ThermoscanError):
 
 class AttachError(ThermoscanError):
     """A report that cannot be put into this model card, or that is not true of its weights."""
+
+
+class CatalogueError(ThermoscanError):
+    """A catalogue that cannot be opened or written, or a question it has no word for."""
+
+
+class ClusterError(ThermoscanError):
+    """The workers of a cluster are out of reach, or run another version."""

@@ -4,7 +4,9 @@ Groups: ``thermoscan.adapters`` (classes with the `thermoscan.checkpoint.Adapter
 ``thermoscan.reporters`` (classes with the `thermoscan.card.Reporter` protocol),
 ``thermoscan.runners`` and ``thermoscan.data`` (classes with the `Runner` and `DataReader` protocols
 of `thermoscan.probe.subject`), ``thermoscan.publishers`` (classes with the `Publisher` protocol of
-`thermoscan.attaching.publishing`).
+`thermoscan.attaching.publishing`), ``thermoscan.collections`` (classes with the `Collection`
+protocol of `thermoscan.batch.candidates`), ``thermoscan.indexes`` (classes with the `Index`
+protocol of `thermoscan.catalogue.index`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from thermoscan.errors import DataError, OptionError, ProbeError, SourceNotFound
 
 if TYPE_CHECKING:
     from thermoscan.attaching.publishing import Publisher
+    from thermoscan.batch.candidates import Collection
     from thermoscan.card import Reporter
+    from thermoscan.catalogue.index import Index
     from thermoscan.checkpoint import Adapter, Checkpoint
     from thermoscan.probe.subject import DataReader, Runner
 
@@ -44,11 +48,32 @@ def reporter(name: str) -> Reporter:
     Raises:
         OptionError: No reporter has this name.
     """
-    for entry in _entries("thermoscan.reporters"):
-        if entry.name == name:
-            loaded: Reporter = entry.load()()
-            return loaded
-    raise OptionError("reporter-unknown", f"there is no reporter called '{name}'")
+    found: Reporter = _named("thermoscan.reporters", name, "reporter")
+    return found
+
+
+def index(name: str) -> Index:
+    """Returns the renderer of index pages that is registered as `name`.
+
+    Raises:
+        OptionError: None has this name.
+    """
+    found: Index = _named("thermoscan.indexes", name, "index")
+    return found
+
+
+def collection_for(place: str) -> Collection:
+    """Returns the collection that claims `place`; ``disk`` is asked first, the others by name.
+
+    Raises:
+        SourceNotFoundError: No collection claims this name.
+    """
+    collection: Collection | None = _claiming("thermoscan.collections", place, first="disk")
+    if collection is not None:
+        return collection
+    raise SourceNotFoundError(
+        "collection-not-found", "no such folder, and no query of a hub", file=place
+    )
 
 
 def runner_for(checkpoint: Checkpoint) -> Runner:
@@ -97,6 +122,14 @@ def publisher_for(target: str) -> Publisher:
         "no such folder, and not the id of a hub repository (ORG/NAME)",
         file=target,
     )
+
+
+def _named(group: str, name: str, kind: str) -> Any:
+    """Returns what of a group is registered as `name`."""
+    for entry in _entries(group):
+        if entry.name == name:
+            return entry.load()()
+    raise OptionError(f"{kind}-unknown", f"there is no {kind} called '{name}'")
 
 
 def _claiming(group: str, subject: object, first: str | None = None) -> Any:

@@ -1,0 +1,1 @@
+"""The catalogue: models, revisions, scans, layers and findings in a database."""
