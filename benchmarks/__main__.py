@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import remote, report, rivals, startup, tally, whole
+from benchmarks import batch, remote, report, rivals, startup, tally, whole
 from benchmarks.report import Row, Section
 from benchmarks.scale import FULL, SMALL, Scale
 
@@ -18,10 +18,12 @@ _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
     "whole": ("A whole scan", whole.__doc__ or "", whole.measure),
     "startup": ("Small things", startup.__doc__ or "", startup.measure),
     "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
+    "batch": ("Many models", batch.__doc__ or "", batch.measure),
     "remote": ("Scans by range", remote.__doc__ or "", remote.measure),
 }
 _PAGES = {
     "benchmarks.md": ("tally", "whole", "startup", "rivals"),
+    "benchmarks-batch.md": ("batch",),
     "benchmarks-remote.md": ("remote",),
 }
 """Page -> its sections. A page is of one run, so that its figures belong together."""

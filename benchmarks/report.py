@@ -19,8 +19,17 @@ _HEADERS = {
 Written by `make bench`, which anyone can run. `make bench RIVALS=1` also installs the other tools
 and measures them. Rates are compared within one run, the two sides taking turns; a ratio is the
 median over the rounds. The checkpoints are made on first use (12 GB, in the system's temporary
-folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Scans of a hub have
-a [page of their own](benchmarks-remote.md).
+folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Pages of their own
+have [batches](benchmarks-batch.md), [scans of a hub](benchmarks-remote.md) and
+[scaling](scaling.md).
+
+""",
+    "benchmarks-batch.md": """# Benchmarks of batches
+
+Written by `make bench`, or `make bench-batch` for this page alone. Rates are compared within one
+run, the sides taking turns; a ratio is the median over the rounds. The models are made on first use
+(23 GB, in the system's temporary folder or where `THERMOSCAN_BENCH_DIR` says). The others are
+[here](benchmarks.md); what a cluster makes of it is [there](scaling.md).
 
 """,
     "benchmarks-remote.md": """# Benchmarks of remote scans

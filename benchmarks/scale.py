@@ -20,6 +20,11 @@ class Scale:
         rounds: Interleaved rounds of a comparison.
         latencies_ms: What a hub adds to each request, one after the other.
         starts: Interleaved rounds where a process takes less than a second.
+        models: Small models that a batch scans.
+        model_bytes: Bytes of the smallest and of the largest of them.
+        model_width: Rows and columns of their matrices.
+        large_layers: Blocks of the largest Llama-shaped model; 224 are 20 GB.
+        tasks: Of next to no work, that an executor runs one after the other.
     """
 
     tensor_file: int
@@ -32,6 +37,11 @@ class Scale:
     rounds: int
     latencies_ms: tuple[int, ...]
     starts: int
+    models: int
+    model_bytes: tuple[int, int]
+    model_width: int
+    large_layers: int
+    tasks: int
 
 
 FULL = Scale(
@@ -45,6 +55,11 @@ FULL = Scale(
     rounds=5,
     latencies_ms=(0, 20, 50),
     starts=11,
+    models=200,
+    model_bytes=(2_000_000, 40_000_000),
+    model_width=512,
+    large_layers=224,
+    tasks=2000,
 )
 SMALL = Scale(
     tensor_file=1 << 20,
@@ -57,4 +72,9 @@ SMALL = Scale(
     rounds=2,
     latencies_ms=(0,),
     starts=1,
+    models=10,
+    model_bytes=(20_000, 60_000),
+    model_width=32,
+    large_layers=3,
+    tasks=20,
 )
