@@ -21,7 +21,8 @@ from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
 from thermoscan.errors import LimitError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters import lora_config, pipelines
-from thermoscan_adapters.disk import DiskFolder, check_beside
+from thermoscan_adapters.disk import check_beside
+from thermoscan_adapters.disk_folder import DiskFolder
 from thermoscan_adapters.files import DiskFile, find_file
 from thermoscan_adapters.folders import within
 from thermoscan_adapters.hub_api import new_api

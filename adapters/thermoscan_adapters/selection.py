@@ -25,6 +25,9 @@ _VARIANT = re.compile(
 SHARD = re.compile(r"-\d{5}-of-\d{5}(?=\.)")
 """What the name of one shard of several has before its suffix."""
 
+# The name of what transformers saved before there was safetensors.
+_FORMERLY = {"pytorch_model": "model"}
+
 _STANDARD_NAMES = (
     "model.safetensors.index.json",
     "model.safetensors",
@@ -72,6 +75,35 @@ def indexed_format(name: str) -> str | None:
     if suffix in _SAFETENSORS:
         return "safetensors"
     return "torch" if suffix in _TORCH else None
+
+
+def form_of(name: str) -> tuple[str, str]:
+    """Returns which model of a folder a file to start from holds, and which variant of it.
+
+    Files of one form hold the same weights in several formats, as far as names tell.
+
+    >>> form_of("model.fp16.safetensors"), form_of("pytorch_model.bin.index.json")
+    (('model', 'fp16'), ('model', ''))
+    """
+    tag = _VARIANT.search(name)
+    bare = _VARIANT.sub("", name)
+    index = _INDEX.fullmatch(bare)
+    bare = index["of"] if index else bare
+    while looks_like_weights(bare):
+        bare = bare[: -len(_suffix(bare))]
+    return _FORMERLY.get(bare, bare), tag.group()[1:].lower() if tag else ""
+
+
+def preference(name: str) -> tuple[int, str]:
+    """Returns what sorts files of one form by how far they are preferred."""
+    indexed, suffix = indexed_format(name), _suffix(name)
+    if indexed == "safetensors":
+        return 0, name
+    if suffix in _SAFETENSORS:
+        return 1, name
+    if indexed == "torch":
+        return 2, name
+    return (3 if suffix in _TORCH else 4), name
 
 
 def choose(names: Iterable[str], source: str) -> str:
