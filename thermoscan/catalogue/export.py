@@ -1,7 +1,8 @@
 """Rows of a catalogue as CSV, JSON Lines and Parquet, a batch at a time.
 
 Takes fields and rows; writes to a file that the caller opened. Memory is that of one batch, however
-many rows there are. Values are what the catalogue holds, but for one kind in CSV: see `to_csv`.
+many rows there are. Values are what the catalogue holds, but for lone surrogates, which UTF-8 has
+not and which become escapes, and for formulas in CSV: see `to_csv`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, BinaryIO, TextIO
 
+from thermoscan.catalogue.asking import Row
 from thermoscan.catalogue.fields import Field, Kind
 from thermoscan.errors import CatalogueError
-
-Row = Sequence[Any]
 
 ROWS_OF_A_GROUP = 50_000
 """Of a row group in Parquet, and so what is held in memory."""
@@ -67,8 +67,8 @@ def to_parquet(fields: Sequence[Field], rows: Iterable[Row], file: BinaryIO) -> 
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in _batches(rows):
             columns = [
-                pyarrow.array(values, type=column.type)
-                for values, column in zip(zip(*batch, strict=True), schema, strict=True)
+                pyarrow.array(_storable(values, field), type=types[field.kind])
+                for values, field in zip(zip(*batch, strict=True), fields, strict=True)
             ]
             writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
 
@@ -83,9 +83,18 @@ def json_value(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return _encodable(f"'{value}" if value.startswith(_FORMULA) else value)
     return json_value(value)
+
+
+def _storable(values: Sequence[Any], field: Field) -> Sequence[Any]:
+    return [_encodable(each) for each in values] if field.kind is Kind.TEXT else values
+
+
+def _encodable(text: str | None) -> str | None:
+    r"""Returns `text` as UTF-8 can hold it: a lone surrogate becomes an escape, ``\ud800``."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -25,9 +25,10 @@ from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
-from sqlalchemy import BigInteger, ColumnElement, and_, literal, not_, or_
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Double, and_, literal, not_, or_
 
 from thermoscan.catalogue.fields import Field, Kind
+from thermoscan.catalogue.types import HostileText, Moment
 from thermoscan.errors import CatalogueError
 from thermoscan.text import printable
 
@@ -115,9 +116,9 @@ def _not_understood(error: UnexpectedInput, text: str) -> CatalogueError:
     at = len(text)
     allowed: set[str] = set()
     if isinstance(error, UnexpectedCharacters):
-        at, allowed = error.pos_in_stream, set(error.allowed)
+        at, allowed = error.pos_in_stream or 0, set(error.allowed)
     elif isinstance(error, UnexpectedToken):
-        at = len(text) if error.token.type == "$END" else error.token.start_pos
+        at = len(text) if error.token.type == "$END" else error.token.start_pos or 0
         allowed = set(error.accepts or error.expected)
     expected = next((said for name, said in _EXPECTED.items() if name in allowed), "something else")
     here = printable(text[at : at + 20], 20)
@@ -162,11 +163,11 @@ class _Conditions(Transformer[Token, ColumnElement[bool]]):
             raise _wrong(text, field, "only a text matches a pattern")
         glob = _unquoted(text)
         if self._dialect == "sqlite":
-            escaped = glob.replace("[", "[[]")
-            matches = field.expression.op("GLOB", is_comparison=True)(_literal(escaped, field))
+            wanted = literal(glob.replace("[", "[[]"), HostileText())
+            matches = field.expression.op("GLOB", is_comparison=True)(wanted)
         else:
-            escaped = re.sub(r"([\\%_])", r"\\\1", glob).replace("*", "%").replace("?", "_")
-            matches = field.expression.like(_literal(escaped, field), escape="\\")
+            like = re.sub(r"([\\%_])", r"\\\1", glob).replace("*", "%").replace("?", "_")
+            matches = field.expression.like(literal(like, HostileText()), escape="\\")
         return not_(matches) if negated else matches
 
     @v_args(inline=True)
@@ -207,32 +208,22 @@ def _wrong(token: Token, field: Field, why: str) -> CatalogueError:
 
 def _bound(token: Token, field: Field) -> ColumnElement[Any]:
     """Returns the bound parameter of a value, which the field's kind must be able to have."""
-    shown = f"{printable(token, 40)} is none"
     if field.kind is Kind.TEXT and token.type == "TEXT":
-        return _literal(_unquoted(token), field)
+        return literal(_unquoted(token), HostileText())
     if field.kind is Kind.TIME and token.type == "TEXT":
-        return _literal(_time(token, field), field)
+        return literal(_time(token, field), Moment())
     if field.kind is Kind.FLAG and token.type in ("TRUE", "FALSE"):
-        return _literal(token.type == "TRUE", field)
+        return literal(token.type == "TRUE", Boolean())
     if field.kind is Kind.NUMBER and token.type == "NUMBER":
-        return _literal(float(token), field)
+        return literal(float(token), Double())
     if field.kind is Kind.COUNT and token.type == "NUMBER":
         return literal(_whole(token, field), BigInteger())
-    raise _wrong(token, field, shown)
-
-
-def _literal(value: Any, field: Field) -> ColumnElement[Any]:
-    return literal(value, field.expression.type)
+    raise _wrong(token, field, f"{printable(token, 40)} is none")
 
 
 def _unquoted(token: Token) -> str:
     """Returns what a quoted text says."""
-    quote = token[0]
-    text = token[1:-1].replace(quote * 2, quote)
-    if any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
-        reason = f"{_place(token.start_pos or 0)}no text in a catalogue holds such characters"
-        raise CatalogueError("where-value", reason)
-    return text
+    return token[1:-1].replace(token[0] * 2, token[0])
 
 
 def _whole(token: Token, field: Field) -> int:
