@@ -25,10 +25,10 @@ from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Double, and_, literal, not_, or_
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Double, Text, and_, literal, not_, or_
 
 from thermoscan.catalogue.fields import Field, Kind
-from thermoscan.catalogue.types import HostileText, Moment
+from thermoscan.catalogue.types import Moment, storable
 from thermoscan.errors import CatalogueError
 from thermoscan.text import printable
 
@@ -163,11 +163,11 @@ class _Conditions(Transformer[Token, ColumnElement[bool]]):
             raise _wrong(text, field, "only a text matches a pattern")
         glob = _unquoted(text)
         if self._dialect == "sqlite":
-            wanted = literal(glob.replace("[", "[[]"), HostileText())
+            wanted = _text(glob.replace("[", "[[]"))
             matches = field.expression.op("GLOB", is_comparison=True)(wanted)
         else:
             like = re.sub(r"([\\%_])", r"\\\1", glob).replace("*", "%").replace("?", "_")
-            matches = field.expression.like(literal(like, HostileText()), escape="\\")
+            matches = field.expression.like(_text(like), escape="\\")
         return not_(matches) if negated else matches
 
     @v_args(inline=True)
@@ -209,7 +209,7 @@ def _wrong(token: Token, field: Field, why: str) -> CatalogueError:
 def _bound(token: Token, field: Field) -> ColumnElement[Any]:
     """Returns the bound parameter of a value, which the field's kind must be able to have."""
     if field.kind is Kind.TEXT and token.type == "TEXT":
-        return literal(_unquoted(token), HostileText())
+        return _text(_unquoted(token))
     if field.kind is Kind.TIME and token.type == "TEXT":
         return literal(_time(token, field), Moment())
     if field.kind is Kind.FLAG and token.type in ("TRUE", "FALSE"):
@@ -219,6 +219,11 @@ def _bound(token: Token, field: Field) -> ColumnElement[Any]:
     if field.kind is Kind.COUNT and token.type == "NUMBER":
         return literal(_whole(token, field), BigInteger())
     raise _wrong(token, field, f"{printable(token, 40)} is none")
+
+
+def _text(text: str) -> ColumnElement[str]:
+    """Returns a bound text as it is stored. Its type brings no collation: the column has one."""
+    return literal(storable(text), Text())
 
 
 def _unquoted(token: Token) -> str:
