@@ -22,7 +22,8 @@ from thermoscan.batch.cards import BatchFolder
 from thermoscan.batch.keys import options_of
 from thermoscan.batch.tasks import Executor, Result, Task
 from thermoscan.catalogue.index import IndexEntry
-from thermoscan.catalogue.store import Catalogue, Known
+from thermoscan.catalogue.reading import Known
+from thermoscan.catalogue.store import Catalogue
 from thermoscan.errors import OptionError
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import index
