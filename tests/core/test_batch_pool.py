@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -107,7 +105,7 @@ def test_tasks_are_taken_as_workers_are_free(tmp_path: Path) -> None:
     taken = 0
     path = write_tensors(tmp_path / "model.safetensors", "a.weight")
 
-    def tasks():  # noqa: ANN202
+    def tasks():
         nonlocal taken
         for _ in range(20):
             taken += 1

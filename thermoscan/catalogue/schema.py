@@ -139,7 +139,7 @@ scans = Table(
     _word("code", "Stable identifier of why it was refused or skipped; else NULL.", nullable=True),
     _text("reason", "The same as a sentence; else NULL.", nullable=True),
     _word("key", "What it is known by again; NULL where the next run tries again.", nullable=True),
-    _text("options", "JSON text of the options that can change a result."),
+    Column("options", JsonText, nullable=False, doc="Those that a result depends on."),
     _word("scanner", "Version of thermoscan."),
     Column("at", Moment, nullable=False, doc="When it ended, UTC."),
     Column("seconds", Double, nullable=False, doc="That it took."),

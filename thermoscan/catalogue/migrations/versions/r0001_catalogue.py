@@ -74,7 +74,7 @@ def _create_scans() -> None:
         _word("code"),
         _text("reason", nullable=True),
         _word("key"),
-        _text("options"),
+        _json("options", nullable=False),
         _word("scanner", nullable=False),
         sa.Column(
             "at", sa.DateTime().with_variant(sa.DateTime(True), "postgresql"), nullable=False
