@@ -1,12 +1,12 @@
 """``thermoscan batch`` of many small models and of a large one, against bare scans of the same.
 
-Small models are single files in mixed formats: safetensors of float32, bfloat16 and float16, torch's
-archive and its former pickle, 2 to 40 MB, evenly over the logarithm; the page cache holds them. A
-batch is the whole command: it finds them, starts its processes, renders four files for each, keeps a
-catalogue and writes an index. The bare loop is one process that calls `thermoscan.scan` with one
-thread for each, its imports and its first scan done before, and renders nothing; times cores. The
-large model is a bf16 Llama in four shards, read from the disk each time, alone in a list.
-Memory is the peak of a process's resident pages.
+Small models are single files in mixed formats: safetensors of float32, bfloat16 and float16,
+torch's archive and its former pickle, 2 to 40 MB, evenly over the logarithm; the page cache
+holds them. A batch is the whole command: it finds them, starts its processes, renders four files
+for each, keeps a catalogue and writes an index. The bare loop is one process that calls
+`thermoscan.scan` with one thread for each, its imports and its first scan done before, and
+renders nothing; times cores. The large model is a bf16 Llama in four shards, read from the disk
+each time, alone in a list. Memory is the peak of a process's resident pages.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def measure(scale: Scale) -> Iterator[Row]:
 
 def _small(scale: Scale, runs: list[watching.Family]) -> Iterator[Row]:
     folder = small_models(scale)
-    models = sorted(path for path in folder.glob("*/*") if path.is_file())
+    models = sorted(path for path in folder.glob("org/*/*") if path.is_file())
     size = floor.size_of(models)
     floor.warm(models)
     count = cores()
@@ -79,11 +79,11 @@ def _small(scale: Scale, runs: list[watching.Family]) -> Iterator[Row]:
     )
     middle = {name: statistics.median(each) for name, each in seconds.items()}
     yield Row(
-        f"{len(models)} small models, {size / 1e9:.2g} GB: throughput / (bare loop x {count} cores)",
+        f"{len(models)} small models: throughput / (bare loop x {count} cores)",
         median_ratio(seconds["loop"], seconds["batch"]) / count,
         target=Target(SHARE),
         how=f"{len(models) / middle['batch']:.1f} models/s against "
-        f"{len(models) / middle['loop']:.1f} of one loop; {middle['batch']:.1f} s",
+        f"{len(models) / middle['loop']:.1f} of one loop; {size / 1e9:.2g} GB",
     )
     yield Row(
         f"{count} bare loops at once / (bare loop x {count} cores)",
@@ -97,7 +97,9 @@ def _again(folder: Path, models: int) -> Row:
     with tempfile.TemporaryDirectory() as out:
         _command([str(folder)], out)
         taken = _command([str(folder)], out).seconds
-    return Row("run again, nothing changed", taken / models * 1e3, "ms a model", how=f"{taken:.2f} s")
+    return Row(
+        "run again, nothing changed", taken / models * 1e3, "ms a model", how=f"{taken:.2f} s"
+    )
 
 
 def _large(scale: Scale, runs: list[watching.Family]) -> Iterator[Row]:
@@ -140,7 +142,7 @@ def _command(models: Sequence[str], out: str) -> watching.Family:
 def _loops(models: list[Path], count: int) -> float:
     """Seconds of the slowest of so many bare loops at once, each over its share of the models."""
     loops = [
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 - our own loop
             [sys.executable, "-c", _LOOP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(count)

@@ -59,6 +59,12 @@ def tensor_file(label: str, scale: Scale) -> Path:
     return once(path, lambda part: _write(part, shapes, label))
 
 
+def tiny_file() -> Path:
+    """Returns a safetensors file of one matrix of 4 KiB."""
+    path = cache_folder() / "tiny.safetensors"
+    return once(path, lambda part: _write(part, {"0.weight": (32, 32)}, "F32"))
+
+
 def llama(scale: Scale, layers: int) -> Path:
     """Returns a Hugging Face folder: a bf16 Llama of `layers` blocks in four shards."""
     path = cache_folder() / f"llama-{scale.hidden}-{scale.intermediate}-{scale.vocabulary}-{layers}"

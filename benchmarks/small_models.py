@@ -22,7 +22,7 @@ _DEVIATION = 0.02
 
 
 def small_models(scale: Scale) -> Path:
-    """Returns a folder that holds `scale.models` models, each in a folder of its own."""
+    """Returns a folder that holds `scale.models` models, each in a folder ``org/NAME``."""
     least, most = scale.model_bytes
     path = data.cache_folder() / f"models-{scale.models}-{least}-{most}-{scale.model_width}"
     return data.once(path, lambda part: _write_all(part, scale))
@@ -32,7 +32,7 @@ def _write_all(folder: Path, scale: Scale) -> None:
     least, most = scale.model_bytes
     for number, size in enumerate(np.geomspace(least, most, scale.models)):
         # Every format has small and large ones, and neighbours differ in both.
-        home = folder / f"model-{(number * 7919) % scale.models:04d}"
+        home = folder / "org" / f"model-{(number * 7919) % scale.models:04d}"
         home.mkdir(parents=True)
         _write(home, FORMATS[number % len(FORMATS)], int(size), scale.model_width, number)
 

@@ -59,7 +59,9 @@ def children_of(pid: int) -> list[int]:
     """Returns the ids of a process's children; none where it has ended."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(each) for thread in threads for each in (thread / "children").read_text().split()]
+        return [
+            int(each) for thread in threads for each in (thread / "children").read_text().split()
+        ]
     except OSError:
         return []
 

@@ -4,7 +4,8 @@ Operational analysis (P. J. Denning and J. P. Buzen, "The Operational Analysis o
 Network Models", ACM Computing Surveys 10(3), 1978, https://doi.org/10.1145/356733.356735): no run
 is shorter than the busiest of its stations is busy. Stations are the workers together; the largest
 model, which one worker reads from its first byte to its last; the hub, by kind of request; the
-network of the site; the scheduler; and the one process that keeps results. Where workers are the
+network of the site; the scheduler, for its
+work and for the bytes of results; and the one process that keeps results. Where workers are the
 busiest, the run takes no longer than their share and the largest model together (R. L. Graham,
 "Bounds on Multiprocessing Timing Anomalies", SIAM Journal on Applied Mathematics 17(2), 1969,
 https://doi.org/10.1137/0117039).
@@ -40,7 +41,11 @@ class Sizes:
         return self.median * math.exp(self.spread**2 / 2)
 
     def mean_up_to(self, most: float) -> float:
-        """Returns the mean of the bytes of a model, of no model more than `most`."""
+        """Returns the mean of what is read of a model, which is `most` bytes at most."""
+        if math.isinf(most):
+            return self.mean
+        if most <= 0:
+            return 0.0
         above = (math.log(most / self.median)) / self.spread
         return self.mean * _NORMAL.cdf(above - self.spread) + most * (1 - _NORMAL.cdf(above))
 
@@ -78,6 +83,7 @@ class Work:
         requests: Kind of request -> number.
         most_read: Of a model, at most so many bytes are read: a sample; infinite for all.
         kept: Bytes on disk afterwards.
+        sent: Bytes of the result, which comes through the scheduler.
     """
 
     seconds: Cost
@@ -87,6 +93,7 @@ class Work:
     requests: Mapping[str, Cost] = field(default_factory=dict)
     most_read: float = math.inf
     kept: float = 0.0
+    sent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +104,14 @@ class Site:
         workers: That scan, each one model at a time.
         worker_rate: Bytes a second that reach one of them.
         rate: Bytes a second that reach all of them together.
+        scheduler_rate: Bytes a second of results that the scheduler passes on.
         limits: Kind of request -> requests a second that the hub answers.
     """
 
     workers: int
     worker_rate: float = math.inf
     rate: float = math.inf
+    scheduler_rate: float = math.inf
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -137,10 +146,8 @@ class Estimate:
 
 def estimate(models: int, sizes: Sizes, work: Work, site: Site) -> Estimate:
     """Returns what a scan of so many models of such sizes takes."""
-    if math.isinf(work.most_read):
-        read, longest = sizes.mean, sizes.largest(models)
-    else:
-        read, longest = sizes.mean_up_to(work.most_read), work.most_read
+    read = sizes.mean_up_to(work.most_read)
+    longest = min(sizes.largest(models), work.most_read)
     # What is counted comes over the network meanwhile: the slower of both is waited for.
     worker = Cost(work.seconds.model, max(work.seconds.byte, 1 / site.worker_rate))
     requests = {kind: models * cost.of(read) for kind, cost in work.requests.items()}
@@ -149,6 +156,7 @@ def estimate(models: int, sizes: Sizes, work: Work, site: Site) -> Estimate:
         "largest model": worker.of(longest),
         "network": models * read / site.rate,
         "scheduler": models * work.scheduler,
+        "results": models * work.sent / site.scheduler_rate,
         "keeping": models * work.keeping,
     }
     stations |= {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import lognorm
 
-from benchmarks.hub_model import Cost, Site, Sizes, Work, estimate
+from benchmarks.scaling.model import Cost, Site, Sizes, Work, estimate
 
 SIZES = Sizes(median=400e6, spread=1.6)
 PLAIN = Work(seconds=Cost(0.5, 1e-9), cpu=Cost(0.2, 0.5e-9), scheduler=0.001, keeping=0.01)
