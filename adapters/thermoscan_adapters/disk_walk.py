@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from thermoscan_adapters import lora_config, pipelines
 from thermoscan_adapters.files import hub_id_of, hub_snapshot
-from thermoscan_adapters.hub_names import is_hub_name
+from thermoscan_adapters.hub_names import is_hub_id
 from thermoscan_adapters.selection import indexed_format, looks_like_weights
 
 _SAYS = frozenset({lora_config.FILE, pipelines.FILE})
@@ -178,4 +178,4 @@ def _cached_id(path: PurePosixPath) -> str | None:
     """Returns the id of the repository whose folder in a cache is called so; None for another."""
     kind, _, rest = path.name.partition("--")
     id = rest.replace("--", "/")
-    return id if kind == "models" and is_hub_name(id) else None
+    return id if kind == "models" and is_hub_id(id) else None
