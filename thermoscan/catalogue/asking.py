@@ -26,7 +26,8 @@ class Question:
         of: One of `thermoscan.catalogue.fields.SUBJECTS`.
         where: A condition by `thermoscan.catalogue.where`; None for every row.
         sort: Names of fields; one with a minus before it from the greatest down. What is missing
-            comes last either way, and rows that are equal in all come by their identity.
+            comes last either way, and rows that are equal in all come by their identity. Empty:
+            models by name, all else scan by scan, in its own order.
         columns: Names of the fields that are wanted; empty for the usual ones.
         limit: The most rows; None for all.
     """
@@ -78,8 +79,9 @@ def ask(
         statement = statement.where(only)
     if question.where is not None:
         statement = statement.where(condition(question.where, about.fields, dialect))
-    keys = [_key(each, about.fields) for each in (*question.sort, *about.identity)]
-    statement = statement.order_by(*keys).limit(question.limit)
+    by = (*question.sort, *about.identity) if question.sort else about.natural
+    statement = statement.order_by(*(_key(each, about.fields) for each in by))
+    statement = statement.limit(question.limit)
     result = connection.execute(statement, execution_options={"yield_per": _ROWS_AT_ONCE})
     return Answer(wanted, iter(result))
 

@@ -15,11 +15,10 @@ from thermoscan.catalogue.schema import scans
 
 Document = Mapping[str, Any]
 
-_SCAN = ("scan", "is_last", "status", "code", "commit", "identity", "at", "scanner", "options",
-         "reduced_temperature", "order", "errors", "warnings")  # fmt: skip
+_SCAN = ("scan", "is_last", "at", "status", "code", "identity", "scanner", "reduced_temperature",
+         "order")  # fmt: skip
 _FINDING = ("severity", "code", "layer", "message")
-_LAYER = ("position", "name", "role", "depth", "dtype", "rows", "columns", "temperature",
-          "reduced_temperature", "order", "transition_temperature", "engine_efficiency",
+_LAYER = ("position", "name", "role", "reduced_temperature", "order", "engine_efficiency",
           "sparsity")  # fmt: skip
 
 
