@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None, documentation: Path = DOCUMENTA
     options = parser.parse_args(arguments)
     scale = SMALL if options.small else FULL
     near = here.measure(scale)
-    kept = keeping.measure(scale, near.results)
+    kept = keeping.measure(scale, near.typical)
     remote = far.measure(scale, near, kept)
     sections = [near.section, kept.section, remote.section]
     computed = tables(remote.works, Prices(options.cpu_hour, options.terabyte))

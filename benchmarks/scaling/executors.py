@@ -36,7 +36,6 @@ class Spent:
         scheduler_cpu: Processor seconds of the scheduler, 0 without one.
         own_cpu: Processor seconds of this process.
         peak_bytes: The most memory that a worker held so far.
-        result_bytes: Of the files in the results.
     """
 
     models: int
@@ -46,7 +45,6 @@ class Spent:
     scheduler_cpu: float
     own_cpu: float
     peak_bytes: int
-    result_bytes: int
 
 
 class Bench:
@@ -74,9 +72,8 @@ class Bench:
             if result.status not in {"scanned", "unchanged"}:
                 raise RuntimeError(f"{result.name}: {result.reason}")
         peak = max(map(watching.peak_bytes, self._workers()))
-        kept = sum(len(text.encode()) for result in results for text in result.files.values())
         nbytes = sum(task.candidate.bytes for task in tasks)
-        return Spent(len(results), nbytes, seconds, workers, scheduler, own, peak, kept), results
+        return Spent(len(results), nbytes, seconds, workers, scheduler, own, peak), results
 
     def _cpu(self) -> tuple[float, float, float]:
         workers = sum(map(watching.cpu_seconds, self._workers()))

@@ -10,6 +10,7 @@ sample is ``--sample 64MB``: the small models are smaller, and read whole.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections import Counter
@@ -22,6 +23,7 @@ from benchmarks import data, remote
 from benchmarks.report import Row, Section
 from benchmarks.scale import Scale
 from benchmarks.scaling import executors
+from benchmarks.scaling.assumptions import SHARD, SIZES
 from benchmarks.scaling.executors import Spent, tasks_of
 from benchmarks.scaling.here import Here
 from benchmarks.scaling.keeping import Keeping
@@ -88,21 +90,25 @@ def measure(scale: Scale, here: Here, kept: Keeping) -> Far:
         f"a sample of {sample.nbytes / 1e6:.3g} MB of it": sample,
     }
     rows = [row for name, run in runs.items() for row in _rows(name, run)]
-    scanned, same = here.spent["Dask", 2, "tiny"], here.spent["Dask", 2, "unchanged"]
+    scanned, same = here.spent["Dask", 2, "small"], here.spent["Dask", 2, "unchanged"]
 
-    def work(first: _Asked, second: _Asked, most: float) -> Work:
+    # Where a file is kept is asked for each, however long it is and however much of it is read.
+    files = large.requests["files"] / data.SHARDS / SHARD
+
+    def work(second: _Asked, files: Cost, most: float) -> Work:
         return Work(
-            seconds=_line(first, second, lambda run: run.seconds),
-            cpu=_line(first, second, lambda run: run.cpu),
+            seconds=_line(small, second, lambda run: run.seconds),
+            cpu=_line(small, second, lambda run: run.cpu),
             scheduler=scanned.scheduler_cpu / scanned.models,
             keeping=kept.scanned + scanned.own_cpu / scanned.models,
             requests={
-                kind: _line(first, second, lambda run, kind=kind: run.requests[kind])  # type: ignore[misc]
-                for kind in KINDS
+                "API": Cost(small.requests["API"]),
+                "files": files,
+                "ranges": _line(small, second, lambda run: run.requests["ranges"]),
             },
             most_read=most,
             kept=kept.disk_bytes,
-            sent=scanned.result_bytes / scanned.models,
+            sent=kept.result_bytes,
         )
 
     unchanged = Work(
@@ -113,7 +119,12 @@ def measure(scale: Scale, here: Here, kept: Keeping) -> Far:
         requests={kind: Cost(again.requests[kind]) for kind in KINDS},
         most_read=0.0,
     )
-    works = Works(work(small, large, float("inf")), work(small, sample, sample.nbytes), unchanged)
+    one = small.requests["files"]
+    works = Works(
+        work(large, Cost(one, files), math.inf),
+        work(sample, Cost(one + files * SIZES.mean), sample.nbytes),
+        unchanged,
+    )
     section = Section("Measured: scans of a hub", (__doc__ or "").strip(), tuple(rows))
     return Far(section, works)
 

@@ -6,23 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks.report import Matrix
+from benchmarks.scaling.assumptions import (
+    LIMITS,
+    MODELS,
+    PAGE,
+    SCHEDULER_RATE,
+    SHARD,
+    SITE_RATE,
+    SIZES,
+    WORKER_RATE,
+    WORKERS,
+)  # fmt: skip
 from benchmarks.scaling.far import Works
-from benchmarks.scaling.model import Cost, Estimate, Site, Sizes, Work, estimate
-
-MODELS = 2_000_000
-WORKERS = (1, 10, 100, 1_000, 10_000)
-SIZES = Sizes(median=400e6, spread=1.6)
-WORKER_RATE = 125e6
-SITE_RATE = 12.5e9
-SCHEDULER_RATE = 1.25e9
-PAGE = 1_000
-
-LIMITS: Mapping[str, Mapping[str, float]] = {
-    "Free user": {"API": 1_000 / 300, "files": 5_000 / 300},
-    "Enterprise organization": {"API": 6_000 / 300, "files": 50_000 / 300},
-}
-"""Requests a second, from https://huggingface.co/docs/hub/rate-limits as it was in September 2025:
-requests in five minutes, per user."""
+from benchmarks.scaling.model import Cost, Estimate, Site, Work, estimate
 
 _UNLIMITED = "none"
 _BASE = "Enterprise organization"
@@ -80,11 +76,13 @@ median of {_size(SIZES.median)} and a spread (standard deviation of the natural 
 {SIZES.spread}, so that the mean is {_size(SIZES.mean)} and the largest
 {_size(SIZES.largest(MODELS))}; {_rate(WORKER_RATE)} for each worker, {_rate(SITE_RATE)} for all,
 {_rate(SCHEDULER_RATE)} at the scheduler. Processor time and requests are lines through what was
-measured of small and of large models. Nothing is compressed, refused or retried. "The list
-alone" is what a run would take that believed the commits in the hub's list, {PAGE:,} models a
-page; today a worker also asks for each model's files. Cost is at {prices.cpu_hour:g} for an hour
-of a core and {prices.terabyte:g} for 1 TB transferred, in whatever currency: examples to be
-replaced (`--cpu-hour`, `--terabyte`), no prices of anybody."""
+measured of small and of large models; requests for files are those of files of
+{_size(SHARD)}. Nothing is
+compressed, refused or retried. "The list alone" is what a run would take that believed the
+commits in the hub's list, {PAGE:,} models a page; today a worker also asks for each model's
+files. Cost is at {prices.cpu_hour:g} for an hour of a core and {prices.terabyte:g} for 1 TB
+transferred, in whatever currency: examples to be replaced (`--cpu-hour`, `--terabyte`), no
+prices of anybody."""
     lines = []
     for name, work in named.items():
         taken = estimate(MODELS, SIZES, work, site(1))
@@ -142,11 +140,11 @@ Free user 1,000 requests to the API and 5,000 for files in five minutes, Enterpr
 
 
 def _capacities(works: Works) -> Matrix:
-    about = """Extrapolated: how many models a second each station can take, of a hub without
-limits, and how many workers are enough to fill it. The lowest breaks first. The scheduler and
-the process that keeps results are one process each, on one core: their figures are their
-processor time measured above, and Dask speaks of a few hundred microseconds of the scheduler for
-a task (https://distributed.dask.org/en/latest/limitations.html)."""
+    about = """Extrapolated: how many models a second each station can take, within the hub's
+published plan, and how many workers are enough to fill it. The lowest breaks first. The
+scheduler and the process that keeps results are one process each, on one core: their figures are
+their processor time measured above, and Dask speaks of a few hundred microseconds of the
+scheduler for a task (https://distributed.dask.org/en/latest/limitations.html)."""
     lines = []
     for name, work in (("every byte", works.whole), ("a sample", works.sample)):
         taken = estimate(
