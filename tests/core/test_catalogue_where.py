@@ -86,8 +86,10 @@ def conditions(draw: st.DrawFn) -> tuple[Any, ...]:
 
 EXPRESSIONS = st.recursive(
     conditions(),
-    lambda inner: st.tuples(st.just("not"), inner)
-    | st.tuples(st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3)),
+    lambda inner: (
+        st.tuples(st.just("not"), inner)
+        | st.tuples(st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3))
+    ),
     max_leaves=8,
 )
 
