@@ -16,7 +16,7 @@ from thermoscan.errors import CheckpointError, SourceError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters import pipelines
 from thermoscan_adapters.disk_folder import DiskFolder
-from thermoscan_adapters.disk_walk import Listing, Place
+from thermoscan_adapters.disk_walk import Listing, Place, look
 from thermoscan_adapters.files import find_file, hub_snapshot
 from thermoscan_adapters.folder_models import chosen_of, models_of
 from thermoscan_adapters.folders import within
@@ -52,14 +52,42 @@ def look_into(place: Place, listing: Listing, parts: Collection[str]) -> InFolde
         listing: What is in it.
         parts: Paths of files that belong to a model of another folder.
     """
+    if not listing.files and not listing.odd:
+        return InFolder()
     return _Folder(place, listing).models(parts)
 
 
-def size_of(path: str) -> int:
-    """Returns the length of a file; 0 where it is gone."""
+def model_at(path: Path, name: str) -> tuple[Candidate, bool]:
+    """Returns the one model that a path is, and whether it is an adapter that needs a base.
+
+    Where a folder holds several models, or none, its scan is the one to say so.
+
+    Args:
+        path: Of a file or a folder.
+        name: What to call it.
+    """
     try:
-        return Path(path).stat().st_size
-    except OSError:
+        folder = path.resolve()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):
+        is_folder = False
+    if not is_folder:
+        absolute = path.absolute()
+        return Candidate(name, str(absolute), bytes=_size_of(absolute)), False
+    place = Place(str(folder), name, f"{name}/")
+    listing = look(place)
+    inside = look_into(place, listing, ()) if isinstance(listing, Listing) else InFolder()
+    for found in (*inside.found, inside.adapter):
+        if isinstance(found, Candidate) and found.name == name:
+            return found, found is inside.adapter
+    return Candidate(name, place.path), False
+
+
+def _size_of(path: Path) -> int:
+    """Returns the length of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
         return 0
 
 
@@ -88,7 +116,7 @@ class _Folder:
     def _look_at(self, name: str) -> None:
         """Notes the length of a file, or why it is none that a scan would open."""
         if name not in self._listing.links and name not in self._listing.odd:
-            self._sizes[name] = size_of(self._place.below(name))
+            self._sizes[name] = _size_of(Path(self._place.below(name)))
             return
         try:
             self._sizes[name] = find_file(self._path, name).size

@@ -7,7 +7,7 @@ its sub-folders, one level deep as `opening` looks. Of a folder on disk it makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from thermoscan.checkpoint import Fingerprint, OpenOptions
@@ -46,6 +46,24 @@ def names_that_matter(folder: Folder, options: OpenOptions) -> set[str]:
         except (SourceError, CheckpointError):
             continue  # as a scan leaves it alone
     return names
+
+
+def names_listed(paths: Collection[str], options: OpenOptions) -> set[str]:
+    """Returns those paths of a hub's list that a scan with these options depends on.
+
+    Rather a few more than `names_that_matter`, since nothing is read: the commit is known as well.
+    """
+    file = (options.file or "").removesuffix("/")
+    inside = file if any(path.startswith(f"{file}/") for path in paths) else file.rpartition("/")[0]
+    prefix = f"{inside}/" if inside else ""
+    deepest = prefix.count("/") + (0 if file else 1)
+    return {
+        path
+        for path in paths
+        if path.startswith(prefix)
+        and path.count("/") <= deepest
+        and (_matters(path.rpartition("/")[2]) or path == file)
+    }
 
 
 def fingerprint_of(path: Path, names: Iterable[str], limits: Limits) -> Fingerprint:

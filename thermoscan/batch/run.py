@@ -196,13 +196,13 @@ class Batch:
         """Writes what a result brought: the cards first, then the row."""
         self._outcome.run[result.status] += 1
         if result.status == "scanned":
-            card = self._folder.write(result.name, result.files)
-            self._record(result, card)
+            self._record(result, self._folder.write(result.name, result.files))
         elif result.status != "unchanged":
             self._folder.remove(result.name)
             self._record(result, None)
         watcher.ended(result, self._bytes.pop(result.name, 0))
 
     def _record(self, result: Result, card: str | None) -> None:
-        options = options_of(self._options.scan)
-        self._catalogue.record(result, datetime.now(timezone.utc), card, options)
+        self._catalogue.record(
+            result, datetime.now(timezone.utc), card, options_of(self._options.scan)
+        )
