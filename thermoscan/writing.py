@@ -9,7 +9,10 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from thermoscan.errors import OptionError
 
@@ -41,22 +44,43 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OptionError: ``output-unwritable``: no file can be made there.
     """
-    try:
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Gives a file to write to, which is at `path` once the block has ended, whole, or not at all.
+
+    A pipe or a device is written to as it comes.
+
+    Raises:
+        OptionError: ``output-unwritable``: no file can be made there.
+    """
+    with _output_errors(path):
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8", newline="\n")
+            with path.open("wb") as file:
+                yield file
             return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """Maps what the system says of a file that cannot be made or filled."""
+    try:
+        yield
     except OSError as error:
         reason = f"no file can be written there ({error.strerror})"
         raise OptionError("output-unwritable", reason, file=str(path)) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def make_folder(folder: Path) -> None:

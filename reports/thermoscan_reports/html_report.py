@@ -7,19 +7,11 @@ named by their hashes in its Content-Security-Policy.
 from __future__ import annotations
 
 from thermoscan.card import Card
+from thermoscan_reports.axes import PROFILE, Frame, Measure
 from thermoscan_reports.layer_table import table_of
 from thermoscan_reports.markup import asset, csp_hash, environment
 from thermoscan_reports.page import page_of
-from thermoscan_reports.plot import (
-    DISTANCE,
-    EFFICIENCY,
-    MEASURED,
-    ORDER,
-    PROFILE,
-    Frame,
-    Measure,
-    plot_of,
-)
+from thermoscan_reports.plot import DISTANCE, EFFICIENCY, MEASURED, ORDER, plot_of
 from thermoscan_reports.roles import GROUPS
 
 PROFILE_FRAME = Frame(720, 330, left=70, right=46)
@@ -31,7 +23,7 @@ class HtmlReporter:
 
     def render(self, card: Card) -> str:
         """Returns the page; the same card gives the same text under the same version of zlib."""
-        style, script = asset("card.css"), asset("card.js")
+        style, script = asset("page.css"), asset("table.js", "card.js")
         small = [plot_of(card, measure, SMALL_FRAME) for measure in _measures(card)]
         text = environment().get_template("card.html.j2").render(
             page=page_of(card),

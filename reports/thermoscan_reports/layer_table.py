@@ -1,21 +1,11 @@
-r"""The table of layers: the first page of rows in words, and all rows packed for the page's script.
+"""The table of layers: the first page of rows in words, and all rows packed for the page's script.
 
-Takes a card; gives a `LayerTable`. The packed form is columnar JSON, gzipped, in base64. It is
-built so that 100,000 layers take less than a megabyte, and unpacked by ``assets/card.js``:
-
-- names are split into a template with the numbers taken out (``layers.\n.mlp.weight``) and the
-numbers; - words (roles, shapes, reasons) are indices into a list of the distinct ones; - a number
-is three digits in one string and one letter in another: the letter counts the power of ten from
-  ``n``, in upper case where the number is negative; a dot stands for null.
+Takes a card; gives a `LayerTable`. `packing` says how the rows are packed.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,19 +13,14 @@ from typing import Any
 from thermoscan.card import Card, LayerRecord
 from thermoscan.text import printable
 from thermoscan_reports.numbers import NULL, shown
+from thermoscan_reports.packing import pack, pack_names, pack_numbers, pack_words
 from thermoscan_reports.page import SEVERITIES, by_severity, layer_indices
 
 ROWS = 30
 NO_INTERVAL = "it was read whole, or has no value"
-# Within 1 % of the size of level 9, at a third of its time.
-_LEVEL = 6
 _NAME_LIMIT = 120
 _ROLE_LIMIT = 40
 _REASON_LIMIT = 200
-_LETTERS = {("+", f"e{power:+03d}"): chr(ord("n") + power) for power in range(-13, 13)} | {
-    ("-", f"e{power:+03d}"): chr(ord("N") + power) for power in range(-13, 13)
-}
-_NUMBER = re.compile(r"(?<!\d)(0|[1-9]\d{0,7})(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -183,55 +168,19 @@ def _packed(
     card: Card, columns: tuple[Column, ...], flags: Mapping[int, str], first: list[int]
 ) -> str:
     layers = card.layers
-    packed = {
-        "names": _pack_names(printable(layer.name, _NAME_LIMIT) or NULL for layer in layers),
-        "roles": _pack_words((layer.role for layer in layers), _ROLE_LIMIT),
-        "shapes": _pack_words((_shape(layer) for layer in layers), _NAME_LIMIT),
-        "numbers": [_pack_numbers(layers, column.path) for column in columns],
-        "flags": dict(flags),
-        "first": first,
-    }
-    text = json.dumps(packed, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode("ascii"), _LEVEL, mtime=0)).decode("ascii")
+    return pack(
+        {
+            "names": pack_names(printable(layer.name, _NAME_LIMIT) or NULL for layer in layers),
+            "roles": pack_words((layer.role for layer in layers), _ROLE_LIMIT),
+            "shapes": pack_words((_shape(layer) for layer in layers), _NAME_LIMIT),
+            "numbers": [_pack_column(layers, column.path) for column in columns],
+            "flags": dict(flags),
+            "first": first,
+        }
+    )
 
 
-def _pack_names(names: Iterable[str]) -> dict[str, Any]:
-    """Printable names hold no line break, so that one can stand for a number."""
-    numbers: list[int] = []
-    places: dict[str, int] = {}
-    rows = []
-    for name in names:
-        parts = _NUMBER.split(name)
-        numbers.extend(map(int, parts[1::2]))
-        rows.append(places.setdefault("\n".join(parts[::2]), len(places)))
-    return {"words": list(places), "rows": rows, "numbers": numbers}
-
-
-def _pack_words(words: Iterable[str], limit: int) -> dict[str, Any]:
-    places: dict[str, int] = {}
-    rows = [places.setdefault(word, len(places)) for word in words]
-    return {"words": [printable(word, limit) for word in places], "rows": rows}
-
-
-def _pack_numbers(layers: Iterable[LayerRecord], path: str) -> dict[str, Any]:
-    digits, letters, reasons = [], [], []
-    for layer in layers:
-        value, reason = number(layer, path)
-        mantissa, letter = ("000", ".") if value is None else _pack_number(value)
-        digits.append(mantissa)
-        letters.append(letter)
-        reasons.append(reason)
-    return {
-        "digits": "".join(digits),
-        "letters": "".join(letters),
-        "why": _pack_words(reasons, _REASON_LIMIT),
-    }
-
-
-def _pack_number(value: float) -> tuple[str, str]:
-    """Values outside of the letters' range are shown as its ends: 0 below 1e-13, 9.99e12 above."""
-    text = f"{value:+.2e}"
-    letter = _LETTERS.get((text[0], text[5:]))
-    if letter is not None:
-        return text[1] + text[3:5], letter
-    return ("000", "n") if abs(value) < 1 else ("999", _LETTERS[text[0], "e+12"])
+def _pack_column(layers: Iterable[LayerRecord], path: str) -> dict[str, Any]:
+    cells = [number(layer, path) for layer in layers]
+    why = pack_words((reason for _, reason in cells), _REASON_LIMIT)
+    return {**pack_numbers(value for value, _ in cells), "why": why}

@@ -35,9 +35,9 @@ def environment() -> Environment:
 
 
 @cache
-def asset(name: str) -> str:
-    """Returns a style sheet or script without indentation, empty lines and comment lines."""
-    text = (_ASSETS / name).read_text("utf-8")
+def asset(*names: str) -> str:
+    """Returns files, joined, without indentation, empty lines and comment lines."""
+    text = "".join((_ASSETS / name).read_text("utf-8") for name in names)
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 

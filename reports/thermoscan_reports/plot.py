@@ -16,70 +16,27 @@ from typing import NamedTuple
 
 from thermoscan.card import Card
 from thermoscan.text import printable
+from thermoscan_reports.axes import (
+    Canvas,
+    Frame,
+    Measure,
+    Tick,
+    canvas_of,
+    ticks_y,
+)
 from thermoscan_reports.layer_table import number, severities
 from thermoscan_reports.numbers import shown
 from thermoscan_reports.roles import GROUPS, Group, group_of
 
 TITLED = 80
 RINGS = 20
-_DECADE_STEPS = (1, 2, 5)
 #: Room for a letter of a tick, in units of the view box.
 _LETTER = 7
 
-
-@dataclass(frozen=True)
-class Measure:
-    """What is drawn: a number column of the layer table, its symbol and scale.
-
-    Attributes:
-        path: Where a layer has it, as `layer_table.Column.path`.
-        symbol: What titles call it.
-        label: The axis in words.
-        logarithmic: Decades if True; else from 0 to 1.
-        floor: Smallest value that a logarithmic axis tells apart.
-        landmarks: Values to draw a line at, with their names.
-    """
-
-    path: str
-    symbol: str
-    label: str
-    logarithmic: bool
-    floor: float = 1e-12
-    landmarks: tuple[tuple[float, str], ...] = ()
-
-
-PROFILE = Measure(
-    "reduced_temperature",
-    "τ",
-    "Reduced temperature τ",
-    True,
-    landmarks=((1.0, "LeCun"), (2.0, "He")),
-)
 ORDER = Measure("order", "J", "Order J, nats per parameter", True, floor=1e-4)
 EFFICIENCY = Measure("engine.efficiency", "η", "Work efficiency η, estimated", False)
 MEASURED = Measure("probe.efficiency", "η", "Work efficiency η, measured on data", False)
 DISTANCE = Measure("change.distance", "Δ", "Distance from the base Δ, relative", True, floor=1e-8)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The view box, how many marks it has room for, and the margins around the plot area."""
-
-    width: int
-    height: int
-    marks: int = 400
-    left: int = 52
-    right: int = 14
-    top: int = 14
-    bottom: int = 26
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
-
-    at: int
-    label: str
 
 
 @dataclass(frozen=True)
@@ -163,32 +120,10 @@ class _Point(NamedTuple):
     group: Group
 
 
-@dataclass(frozen=True)
-class _Canvas:
-    """Maps layers to places along the view box, and values (or their logarithms) to heights."""
-
-    frame: Frame
-    count: int
-    logarithmic: bool
-    low: float
-    high: float
-
-    def x(self, index: float) -> float:
-        room = self.frame.width - self.frame.left - self.frame.right
-        return self.frame.left + room * (index + 0.5) / self.count
-
-    def y(self, value: float) -> float:
-        if self.logarithmic:
-            value = math.log(value) if value > 0 else self.low
-        room = self.frame.height - self.frame.top - self.frame.bottom
-        share = (self.high - min(max(value, self.low), self.high)) / (self.high - self.low)
-        return self.frame.top + room * share
-
-
 def plot_of(card: Card, measure: Measure, frame: Frame) -> Plot:
     """Returns the picture of `measure` over the layers of `card`."""
     points = _points(card, measure)
-    canvas = _canvas(measure, [point.value for point in points], frame, len(card.layers))
+    canvas = canvas_of(measure, [point.value for point in points], frame, len(card.layers))
     dense = len(points) > frame.marks
     ticks_x, axis_x = _ticks_x(card, canvas)
     rings, rugs = _flags(card, points, measure, canvas)
@@ -201,7 +136,7 @@ def plot_of(card: Card, measure: Measure, frame: Frame) -> Plot:
         rings=rings,
         rugs=rugs,
         ticks_x=ticks_x,
-        ticks_y=tuple(Tick(round(canvas.y(at)), f"{at:g}") for at in _ticks_y(canvas)),
+        ticks_y=tuple(Tick(round(canvas.y(at)), f"{at:g}") for at in ticks_y(canvas)),
         landmarks=tuple(Tick(round(canvas.y(at)), name) for at, name in measure.landmarks),
         axis_x=axis_x,
         drawn=len(points),
@@ -220,32 +155,7 @@ def _points(card: Card, measure: Measure) -> list[_Point]:
     return found
 
 
-def _canvas(measure: Measure, values: Sequence[float], frame: Frame, count: int) -> _Canvas:
-    """A logarithmic axis spans its values and landmarks with a twelfth of its length to spare."""
-    if not measure.logarithmic:
-        return _Canvas(frame, count, False, 0.0, 1.0)
-    known = [*values, *(value for value, _ in measure.landmarks)]
-    low = math.log(max(min(known, default=0.01), measure.floor))
-    high = math.log(max(known, default=1.0))
-    spare = max((high - low) / 12, 0.35)
-    return _Canvas(frame, count, True, low - spare, high + spare)
-
-
-def _ticks_y(canvas: _Canvas) -> list[float]:
-    """At most seven: decades, with 2 and 5 between them where the axis is short."""
-    if not canvas.logarithmic:
-        return [0.0, 0.5, 1.0]
-    low, high = math.exp(canvas.low), math.exp(canvas.high)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [float(f"{step}e{power}") for power in powers for step in _DECADE_STEPS]
-    inside = [value for value in fine if low <= value <= high]
-    if len(inside) <= 7:
-        return inside
-    decades = [float(f"1e{power}") for power in powers if low <= 10.0**power <= high]
-    return decades[:: math.ceil(len(decades) / 7)]
-
-
-def _ticks_x(card: Card, canvas: _Canvas) -> tuple[tuple[Tick, ...], str]:
+def _ticks_x(card: Card, canvas: Canvas) -> tuple[tuple[Tick, ...], str]:
     """The components in their middle where there are several, as each has blocks of its own.
 
     Else about eight: where blocks begin, which are numbered anew in a decoder, or layer numbers
@@ -288,7 +198,7 @@ def _by_group(points: Sequence[_Point]) -> list[tuple[Group, list[_Point]]]:
 
 
 def _dots(
-    card: Card, points: Sequence[_Point], measure: Measure, canvas: _Canvas
+    card: Card, points: Sequence[_Point], measure: Measure, canvas: Canvas
 ) -> tuple[Series, ...]:
     def dot(point: _Point) -> Dot:
         title = _title(card, point, measure) if len(points) <= TITLED else ""
@@ -309,19 +219,19 @@ def _runs(points: Sequence[_Point], frame: Frame) -> list[Sequence[_Point]]:
     return [points[a:b] for a, b in pairwise(edges) if b > a]
 
 
-def _place(run: Sequence[_Point], value: float, canvas: _Canvas) -> str:
+def _place(run: Sequence[_Point], value: float, canvas: Canvas) -> str:
     x = canvas.x((run[0].layer + run[-1].layer) / 2)
     return f"{x:.0f} {canvas.y(value):.0f}"
 
 
-def _band(points: Sequence[_Point], canvas: _Canvas) -> str:
+def _band(points: Sequence[_Point], canvas: Canvas) -> str:
     runs = _runs(points, canvas.frame)
     top = [_place(run, max(point.value for point in run), canvas) for run in runs]
     bottom = [_place(run, min(point.value for point in run), canvas) for run in reversed(runs)]
     return f"M{'L'.join([*top, *bottom])}z"
 
 
-def _lines(points: Sequence[_Point], canvas: _Canvas) -> tuple[Series, ...]:
+def _lines(points: Sequence[_Point], canvas: Canvas) -> tuple[Series, ...]:
     places: dict[Group, list[str]] = {}
     for run in _runs(points, canvas.frame):
         for group, mine in _by_group(run):
@@ -333,7 +243,7 @@ def _lines(points: Sequence[_Point], canvas: _Canvas) -> tuple[Series, ...]:
 
 
 def _flags(
-    card: Card, points: Sequence[_Point], measure: Measure, canvas: _Canvas
+    card: Card, points: Sequence[_Point], measure: Measure, canvas: Canvas
 ) -> tuple[tuple[Ring, ...], tuple[Rug, ...]]:
     """Rings around layers with findings; ticks instead where rings would cover the rest."""
     known = {point.layer: point for point in points}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from thermoscan.card import Card
+from thermoscan_reports.axes import PROFILE, Frame
 from thermoscan_reports.markup import environment
 from thermoscan_reports.page import page_of
-from thermoscan_reports.plot import PROFILE, Frame, plot_of
+from thermoscan_reports.plot import plot_of
 
 FRAME = Frame(720, 380, left=60, right=56, top=62, bottom=44)
 

@@ -16,9 +16,9 @@ from support.measuring import found_in, measured, measured_copy
 from thermoscan.findings import copies, find, lineage, peers, storage, training, units, values
 from thermoscan.findings.gather import NEED_EVERY_BYTE
 from thermoscan.findings.kinds import Kind, figure, size
-from thermoscan.findings.peers import FALSE_ALARMS, outliers
 from thermoscan.findings.training import at_initialisation
 from thermoscan.scanner.measurement import Measurement
+from thermoscan.theory.outliers import FALSE_ALARMS, outliers
 
 SMALL = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
 

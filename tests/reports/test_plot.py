@@ -9,7 +9,8 @@ import pytest
 from support import cards
 
 from thermoscan.card import Card
-from thermoscan_reports.plot import EFFICIENCY, ORDER, PROFILE, RINGS, TITLED, Frame, plot_of
+from thermoscan_reports.axes import PROFILE, Frame
+from thermoscan_reports.plot import EFFICIENCY, ORDER, RINGS, TITLED, plot_of
 from thermoscan_reports.roles import GROUPS, group_of
 
 FRAME = Frame(700, 300, left=50, right=50, top=10, bottom=30)

@@ -19,9 +19,11 @@ from typing import Protocol
 
 from thermoscan.batch.candidates import Candidate, LeftOut
 from thermoscan.batch.cards import BatchFolder
+from thermoscan.batch.keys import options_of
 from thermoscan.batch.tasks import Executor, Result, Task
 from thermoscan.catalogue.index import IndexEntry
-from thermoscan.catalogue.store import Catalogue, Known
+from thermoscan.catalogue.reading import Known
+from thermoscan.catalogue.store import Catalogue
 from thermoscan.errors import OptionError
 from thermoscan.options import ScanOptions
 from thermoscan.plugins import index
@@ -194,13 +196,13 @@ class Batch:
         """Writes what a result brought: the cards first, then the row."""
         self._outcome.run[result.status] += 1
         if result.status == "scanned":
-            card = self._folder.write(result.name, result.files)
-            self._catalogue.record(result, _now(), card)
+            self._record(result, self._folder.write(result.name, result.files))
         elif result.status != "unchanged":
             self._folder.remove(result.name)
-            self._catalogue.record(result, _now(), None)
+            self._record(result, None)
         watcher.ended(result, self._bytes.pop(result.name, 0))
 
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    def _record(self, result: Result, card: str | None) -> None:
+        self._catalogue.record(
+            result, datetime.now(timezone.utc), card, options_of(self._options.scan)
+        )

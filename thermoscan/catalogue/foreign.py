@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ _SENTENCES = (
     ("unable to open", "catalogue-unreachable", "no such place, or no right to write there"),
     ("readonly", "catalogue-read-only", "a catalogue has to be in a place that can be written to"),
     ("read-only", "catalogue-read-only", "a catalogue has to be in a place that can be written to"),
-    ("permission denied", "catalogue-read-only", "this user has no right to what was asked"),
+    ("permission denied", "catalogue-denied", "this user has no right to what was asked"),
     ("is locked", "catalogue-busy", "another process has been writing to it for too long"),
     ("lock timeout", "catalogue-busy", "another process has been writing to it for too long"),
     ("is full", "catalogue-full", "there is no space left for it"),
@@ -40,20 +41,21 @@ def boundary(place: str) -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        raise _translated(error, place) from error
+        lost = isinstance(error, exc.OperationalError) and error.connection_invalidated
+        raise _translated(_first_line(error.orig or error), place, lost=lost) from error
+    except sqlite3.Error as error:
+        raise _translated(_first_line(error), place) from error
     except (exc.SQLAlchemyError, OverflowError) as error:
         raise CatalogueError(
             "catalogue-failed", f"the database refused: {_first_line(error)}", file=place
         ) from error
 
 
-def _translated(error: exc.DBAPIError, place: str) -> CatalogueError:
-    message = _first_line(error.orig or error)
+def _translated(message: str, place: str, *, lost: bool = False) -> CatalogueError:
     for sign, code, sentence in _SENTENCES:
         if sign in message.lower():
             return CatalogueError(code, sentence, file=place)
-    lost = error.connection_invalidated or "connection" in message.lower()
-    if isinstance(error, exc.OperationalError) and lost:
+    if lost or "connection" in message.lower():
         return CatalogueError(
             "catalogue-unreachable", f"the server cannot be reached: {message}", file=place
         )

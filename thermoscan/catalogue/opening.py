@@ -8,6 +8,7 @@ wait for each other, `_PATIENCE` at the longest. On a power failure the last com
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,15 +38,12 @@ def shown(place: str | Path) -> str:
     >>> shown("postgresql://ada:secret@db.example:5432/models?sslpassword=secret")
     'postgresql://db.example:5432/models'
     """
-    text = str(place)
-    if _URL.match(text) is None:
-        return text
-    try:
-        url = make_url(text)
-    except UNPARSABLE:
-        return text.partition("://")[0] + "://"
-    host = f"{url.host or ''}:{url.port}" if url.port else url.host or ""
-    return f"{url.drivername}://{host}/{url.database or ''}"
+    scheme, mark, rest = str(place).partition("://")
+    if _URL.match(str(place)) is None:
+        return str(place)
+    secret, _, public = rest.rpartition("@")
+    # What follows an "@" among the options may be part of a secret.
+    return scheme + mark + ("" if "?" in secret else public.partition("?")[0])
 
 
 def connect(place: str | Path, *, create: bool) -> Engine:
@@ -77,12 +75,14 @@ def transaction(engine: Engine, *, write: bool) -> Iterator[Connection]:
 
 
 def _postgresql(text: str) -> Engine:
+    if set(text.rpartition("@")[0]) & {"@", "?"}:
+        reason = "write an @ in a password as %40, a question mark as %3F"
+        raise CatalogueError("catalogue-url", reason, file=shown(text))
     try:
         url = make_url(text)
         if url.drivername.lower() not in _POSTGRESQL:
-            raise CatalogueError(
-                "catalogue-url", "a catalogue is a file, or a database at a postgresql:// URL"
-            )
+            reason = "a catalogue is a file, or a database at a postgresql:// URL"
+            raise CatalogueError("catalogue-url", reason, file=shown(text))
         options = {"connect_timeout": _PATIENCE // 6, "client_encoding": "utf8"}
         return create_engine(
             url.set(drivername=_DRIVER),
@@ -103,10 +103,16 @@ def _postgresql(text: str) -> Engine:
 
 def _sqlite(path: Path, *, create: bool) -> Engine:
     name = str(path)
-    if "\0" in name or path.is_dir():
-        raise CatalogueError("catalogue-not-one", "a folder, not a catalogue's file", file=name)
-    if not create and not path.exists():
-        raise CatalogueError("catalogue-not-found", "no such catalogue", file=name)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not create:
+            raise CatalogueError("catalogue-not-found", "no such catalogue", file=name) from None
+    except (OSError, ValueError) as error:
+        raise CatalogueError("catalogue-unreachable", "no such place", file=name) from error
+    else:
+        if not stat.S_ISREG(mode):
+            raise CatalogueError("catalogue-not-one", "not a catalogue's file", file=name)
     engine = create_engine(
         URL.create("sqlite", database=str(path.absolute())),
         connect_args={"timeout": _PATIENCE},

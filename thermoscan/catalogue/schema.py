@@ -139,7 +139,7 @@ scans = Table(
     _word("code", "Stable identifier of why it was refused or skipped; else NULL.", nullable=True),
     _text("reason", "The same as a sentence; else NULL.", nullable=True),
     _word("key", "What it is known by again; NULL where the next run tries again.", nullable=True),
-    _text("options", "JSON text of the options that can change a result."),
+    Column("options", JsonText, nullable=False, doc="Those that a result depends on."),
     _word("scanner", "Version of thermoscan."),
     Column("at", Moment, nullable=False, doc="When it ended, UTC."),
     Column("seconds", Double, nullable=False, doc="That it took."),
@@ -237,8 +237,6 @@ layers = Table(
     _number("change_kept", "Share of the base that is still in the weights."),
     _count("change_rank", "Of the change, where it is low.", nullable=True),
     _word("digest", "ALGORITHM:VALUE of the stored bytes.", nullable=True),
-    # A layer is looked for by its scan: SQLite then keeps the rows themselves in that order.
-    sqlite_with_rowid=False,
 )
 
 findings = Table(
@@ -250,7 +248,6 @@ findings = Table(
     _text("layer", "Name of the layer or tensor; NULL for the whole model.", nullable=True),
     Column("message", HostileText, nullable=False, doc="What was seen."),
     Column("evidence", JsonText, nullable=False, doc="Name -> number or word behind it."),
-    sqlite_with_rowid=False,
 )
 
 files = Table(
@@ -260,5 +257,4 @@ files = Table(
     _text("name", "Of a weight file."),
     _count("bytes", "Its length."),
     _word("digest", "ALGORITHM:VALUE; NULL where not all of it was read.", nullable=True),
-    sqlite_with_rowid=False,
 )

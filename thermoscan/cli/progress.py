@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from thermoscan.cli.environment import NO_PROGRESS, is_set
-from thermoscan.scanner.measure import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+    from thermoscan.scanner.measure import Progress
 
 Steps = Callable[[str, int, int], None]
 """As `thermoscan.probe.road.Progress`, which this need not import."""
@@ -72,24 +73,17 @@ def steps_on_stderr(quiet: bool) -> Iterator[Steps | None]:
 
 def bars_of_bytes() -> Bars:
     """Returns bars on stderr, each with its bytes, their rate and the time that is left."""
-    from rich.console import Console  # noqa: PLC0415 - not needed without a terminal
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress as Bars,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress as rich  # noqa: PLC0415 - not needed without a terminal
+    from rich.console import Console  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.description}", markup=False),  # a name is no markup
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        rich.TextColumn("{task.description}", markup=False),  # a name is no markup
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
     )
-    return Bars(*columns, console=Console(stderr=True), transient=True)
+    return rich.Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def is_watched(quiet: bool) -> bool:

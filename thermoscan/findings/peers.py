@@ -4,36 +4,27 @@ The peers of an expert are the same matrices of the other experts of its mixture
 several components the peers are of the same component.
 
 Two figures are compared, each on a logarithmic scale: the reduced temperature as ln τ, and the
-order J = ½ ln(T/Θ). The centre is the median and the spread the median absolute deviation, so
-that the outliers do not hide themselves.
+order J = ½ ln(T/Θ). `thermoscan.theory.outliers` says what stands out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist, median
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from thermoscan.anatomy.mixtures import mixtures
 from thermoscan.findings.kinds import WARNING, Kind, Sighting, figure
 from thermoscan.findings.values import varies
+from thermoscan.theory.outliers import FEWEST, outliers
 
 if TYPE_CHECKING:
     from thermoscan.scanner.measurement import LayerMeasurement, Measurement
     from thermoscan.theory.states import LayerState
 
-FEWEST = 4
-"""Layers of one role below which nothing can be said of any of them."""
-
-FALSE_ALARMS = 0.01
-"""Share of roles of normally distributed layers in which any layer is called an outlier."""
-
 FACTOR = 4.0
 """Ratio of temperatures, twice the scale of weights, below which a difference is of no matter."""
 
-_NORMAL_MAD = 1.4826
 _ROLE = "layers of its role"
 _EXPERTS = "experts of its mixture"
 
@@ -61,51 +52,6 @@ ORDER_OUTLIER = Kind(
     "It bears pruning well and rounding to few bits badly. In training, look at what feeds it: "
     "weights that meet only dead inputs or padding decay.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outlier:
-    """One value that stands out.
-
-    Attributes:
-        index: Its place among the values.
-        offset: Its distance from the median.
-        spreads: That distance in robust standard deviations, the value's own error included.
-        median: Of all values.
-    """
-
-    index: int
-    offset: float
-    spreads: float
-    median: float
-
-
-def outliers(values: Sequence[float], errors: Sequence[float], least: float) -> tuple[Outlier, ...]:
-    """Returns the values that stand out among their peers.
-
-    A value does so where it is further than `least` from the median, and further than
-    ``z · (1 + 10 / (n - 3))`` robust standard deviations, z being the normal quantile for which
-    the farthest of n values passes with the probability `FALSE_ALARMS`. The factor behind z
-    covers what a median absolute deviation of few values errs by, and was found by Monte Carlo.
-
-    Args:
-        values: Of all layers of one role; fewer than `FEWEST` give no outliers.
-        errors: Their standard errors.
-        least: Distance below which a difference is of no matter.
-    """
-    n = len(values)
-    if n < FEWEST:
-        return ()
-    middle = median(values)
-    deviation = _NORMAL_MAD * median(abs(value - middle) for value in values)
-    allowed = NormalDist().inv_cdf(1 - FALSE_ALARMS / (2 * n)) * (1 + 10 / (n - 3))
-    found = []
-    for index, (value, error) in enumerate(zip(values, errors, strict=True)):
-        offset, spread = value - middle, math.hypot(deviation, error)
-        if abs(offset) >= least and abs(offset) > allowed * spread:
-            spreads = abs(offset) / spread if spread else math.inf
-            found.append(Outlier(index, offset, spreads, middle))
-    return tuple(found)
 
 
 def hot_and_cold(measurement: Measurement) -> Iterator[Sighting]:

@@ -11,5 +11,6 @@
     linear_training         those of parameters trained to the minimum of a loss
     losses                  the losses, and their expectations under normal outputs (section 2)
     logistic, softmax       those of the cross-entropies, by one integral (section 2)
+    outliers                what stands out among its peers, by median and MAD
     gaussian, quadrature    expectations under a normal pre-activation, exact and by rule
 """

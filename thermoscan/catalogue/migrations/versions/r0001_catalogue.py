@@ -50,7 +50,6 @@ def upgrade() -> None:
         _text("layer", nullable=True),
         _text("message"),
         _json("evidence", nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_findings_code", "findings", ["code"])
     op.create_table(
@@ -59,7 +58,6 @@ def upgrade() -> None:
         _text("name"),
         _count("bytes"),
         _word("digest"),
-        sqlite_with_rowid=False,
     )
 
 
@@ -74,7 +72,7 @@ def _create_scans() -> None:
         _word("code"),
         _text("reason", nullable=True),
         _word("key"),
-        _text("options"),
+        _json("options", nullable=False),
         _word("scanner", nullable=False),
         sa.Column(
             "at", sa.DateTime().with_variant(sa.DateTime(True), "postgresql"), nullable=False
@@ -163,7 +161,6 @@ def _create_layers() -> None:
         _number("change_kept"),
         _count("change_rank", nullable=True),
         _word("digest"),
-        sqlite_with_rowid=False,
     )
 
 
