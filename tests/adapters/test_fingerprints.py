@@ -81,7 +81,9 @@ def make_unlike(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("change", [grow, replace_by_a_copy, write_in_place, make_unlike, os.remove])
+@pytest.mark.parametrize(
+    "change", [grow, replace_by_a_copy, write_in_place, make_unlike, os.remove]
+)
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "sub/x.pt"])
 def test_every_change_of_what_matters_changes_it(
     folder: Path, name: str, change: Callable[[Path], None]
