@@ -1,13 +1,15 @@
-"""What every test may use: golden files, rewritten on request."""
+"""What every test may use: golden files, rewritten on request; a database of either kind."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from support.postgresql import Server, binaries, running
 
 # huggingface_hub reads these as it is imported. Who runs the tests may be logged in, offline or
 # behind a proxy, and have a full cache: no test is to see any of that.
@@ -42,3 +44,25 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_bytes().decode(), f"{name} differs; see --update-goldens"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Runs a server of PostgreSQL for the whole session."""
+    found = binaries()
+    if found is None:
+        reason = "no PostgreSQL: install Debian's package postgresql"
+        if os.environ.get("THERMOSCAN_REQUIRE_POSTGRESQL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running(found) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Names a catalogue that is not there yet: the path of a file, the URL of an empty database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "catalogue.sqlite")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.fresh()

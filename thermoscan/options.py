@@ -11,7 +11,8 @@ from thermoscan.errors import OptionError
 from thermoscan.limits import DataLimits, Limits
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -37,12 +38,12 @@ class SampleSize:
         >>> SampleSize.parse("1.5GiB"), SampleSize.parse("2 %")
         (SampleSize(nbytes=1610612736, share=None), SampleSize(nbytes=None, share=0.02))
         """
-        found = _SIZE.fullmatch(text.strip())
-        number = float(found["number"]) if found else 0.0
-        if found and found["unit"] == "%" and 0 < number <= 100:
-            return cls(share=number / 100)
-        if found and found["unit"] != "%" and 1 <= number * _scale(found["unit"]) <= _MOST_BYTES:
-            return cls(nbytes=int(number * _scale(found["unit"])))
+        share = _SHARE.fullmatch(text.strip())
+        if share and 0 < float(share["number"]) <= 100:
+            return cls(share=float(share["number"]) / 100)
+        nbytes = _bytes_in(text)
+        if nbytes is not None:
+            return cls(nbytes=nbytes)
         raise OptionError(
             "sample-malformed",
             f"'{text}' is no size of a sample: write bytes such as 64MB or 1.5GiB, or a share "
@@ -54,15 +55,33 @@ class SampleSize:
         return self.nbytes if self.nbytes is not None else int((self.share or 0.0) * total)
 
 
-_SIZE = re.compile(
-    r"(?P<number>\d{1,18}(\.\d{0,18})?)\s*(?P<unit>%|([kmgt]i?)?b)", re.IGNORECASE | re.ASCII
-)
+def size_in_bytes(text: str) -> int:
+    """Returns the number of bytes that a text such as ``300MB`` or ``1.5GiB`` states.
+
+    Raises:
+        OptionError: ``size-malformed``.
+    """
+    nbytes = _bytes_in(text)
+    if nbytes is None:
+        reason = f"'{text}' is no size: write bytes such as 300MB or 1.5GiB"
+        raise OptionError("size-malformed", reason)
+    return nbytes
+
+
+_NUMBER = r"(?P<number>\d{1,18}(\.\d{0,18})?)\s*"
+_SHARE = re.compile(_NUMBER + "%", re.ASCII)
+_SIZE = re.compile(_NUMBER + "(?P<unit>([kmgt]i?)?b)", re.IGNORECASE | re.ASCII)
 _MOST_BYTES = 1 << 62
 
 
-def _scale(unit: str) -> int:
-    power = "kmgt".find(unit[0].lower()) + 1
-    return int((1024 if "i" in unit.lower() else 1000) ** power)
+def _bytes_in(text: str) -> int | None:
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    unit = found["unit"].lower()
+    power = "kmgt".find(unit[0]) + 1
+    nbytes = float(found["number"]) * (1024 if "i" in unit else 1000) ** power
+    return int(nbytes) if 1 <= nbytes <= _MOST_BYTES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,7 @@ class ScanOptions:
     sample: SampleSize | None = None
     seed: int = 0
     sha256: bool = False
-    workers: int = field(default_factory=_cores)
+    workers: int = field(default_factory=cores)
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -9,20 +9,14 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from thermoscan.checkpoint import Checkpoint, FileRecord, OpenOptions, Source
-from thermoscan.errors import (
-    LimitError,
-    OptionError,
-    SourceError,
-    SourceNotFoundError,
-    ThermoscanError,
-)
-from thermoscan.limits import Limits
-from thermoscan_adapters.files import DiskFile, find_file, find_folder, hub_id_of, hub_snapshot
+from thermoscan.checkpoint import Checkpoint, Fingerprint, OpenOptions
+from thermoscan.errors import LimitError, OptionError, SourceNotFoundError
+from thermoscan_adapters.disk_folder import DiskFolder
+from thermoscan_adapters.files import find_file
+from thermoscan_adapters.fingerprints import fingerprint_of, names_that_matter
 from thermoscan_adapters.folders import within
-from thermoscan_adapters.formats import identify
 from thermoscan_adapters.opening import open_file, open_folder
-from thermoscan_adapters.selection import is_training_state, looks_like_weights
+from thermoscan_adapters.selection import looks_like_weights
 from thermoscan_adapters.weight_sets import home_of
 
 
@@ -43,20 +37,35 @@ class DiskAdapter:
             SourceError: There is nothing to scan here, or more than one checkpoint.
             CheckpointError: The checkpoint cannot be trusted.
         """
-        if options.revision is not None:
-            raise OptionError("revision-of-a-path", "a path has no revisions", file=source)
-        path = _path(source)
+        path = _checked(source, options)
         if path.is_dir():
             return open_folder(DiskFolder(path), options)
-        if options.file is not None:
-            raise OptionError("file-of-a-file", "it is a file already, not a folder", file=source)
         return open_file(DiskFolder(path.parent, path.name), path.name, options.limits)
+
+    def fingerprint(self, source: str, options: OpenOptions) -> Fingerprint:
+        """Returns what identifies the files that a scan of `source` depends on.
+
+        Every file is looked at and none is read but the indexes. A file is marked by its device,
+        inode and time of change; where it is a blob of a Hugging Face cache, by the blob's name.
+
+        Raises:
+            OptionError: As `open` does.
+            SourceError: There is nothing at this name, or the folder cannot be listed.
+            LimitError: ``folder-too-large``.
+        """
+        path = _checked(source, options)
+        if path.is_dir():
+            names = names_that_matter(DiskFolder(path), options)
+            return fingerprint_of(path, names, options.limits)
+        if not os.path.lexists(path):
+            raise SourceNotFoundError("file-not-found", "there is no such file", file=source)
+        return fingerprint_of(path.parent, {path.name, "config.json"}, options.limits)
 
     def beside(
         self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
     ) -> Path:
         """Returns the folder of the weights, whose files of these names were looked at."""
-        path = _path(source)
+        path = path_of(source)
         folder = path if path.is_dir() else path.parent
         home = home_of(checkpoint)
         check_beside(folder, [within(home, name) for name in names], most_bytes)
@@ -81,67 +90,16 @@ def check_beside(folder: Path, names: Collection[str], most_bytes: int) -> None:
             raise LimitError("file-too-long", reason, file=name)
 
 
-class DiskFolder:
-    """A folder of the disk. See `thermoscan_adapters.folders.Folder`."""
-
-    connections = 0
-
-    def __init__(self, path: Path, called: str | None = None) -> None:
-        """Takes its path, and what a card calls it: by default its own name."""
-        self._path = path.resolve()
-        self.source = _source_of(self._path, called or self._path.name)
-
-    def names(self, limits: Limits, inside: str = "") -> list[str]:
-        """Returns the sorted names of all entries, of whatever kind."""
-        return sorted(entry.name for entry in self._entries(limits, inside))
-
-    def folders(self, limits: Limits) -> list[str]:
-        """Returns the sorted names of the sub-folders; links to folders are left out."""
-        return sorted(
-            entry.name for entry in self._entries(limits) if entry.is_dir(follow_symlinks=False)
-        )
-
-    def _entries(self, limits: Limits, inside: str = "") -> list[os.DirEntry[str]]:
-        path = find_folder(self._path, inside) if inside else self._path
-        found = []
-        try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    found.append(entry)
-                    if len(found) > limits.folder_entries:
-                        reason = f"it holds more than {limits.folder_entries} files"
-                        raise LimitError("folder-too-large", reason, file=inside or path.name)
-        except OSError as error:
-            reason = f"the system cannot list it ({error.strerror})"
-            raise SourceError("folder-unreadable", reason, file=inside or path.name) from None
-        return found
-
-    def open(self, name: str) -> DiskFile:
-        """Opens a file below it; see `thermoscan_adapters.files.find_file`."""
-        return find_file(self._path, name)
-
-    def record(self, name: str, reason: str) -> FileRecord:
-        """Returns what there is to say of a file that was not chosen: looked at, not read."""
-        size = 0
-        try:
-            file = self.open(name)
-            size = file.size
-            if is_training_state(name):
-                return FileRecord(
-                    name, size, "skipped", code="not-weights", reason="training state, not weights"
-                )
-            found = identify(file)
-        except ThermoscanError as error:
-            return FileRecord(name, size, "refused", code=error.code, reason=error.reason)
-        return FileRecord(name, size, "skipped", found, code="not-chosen", reason=reason)
+def _checked(source: str, options: OpenOptions) -> Path:
+    """Returns the path, where the options make sense for it."""
+    path = path_of(source)
+    if options.revision is not None:
+        raise OptionError("revision-of-a-path", "a path has no revisions", file=source)
+    if options.file is not None and not path.is_dir():
+        raise OptionError("file-of-a-file", "it is a file already, not a folder", file=source)
+    return path
 
 
-def _path(source: str) -> Path:
+def path_of(source: str) -> Path:
+    """Returns the path that was written, with the home folder in place of ``~``."""
     return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises without a home
-
-
-def _source_of(folder: Path, name: str) -> Source:
-    """Returns the source of `name` in `folder`: a repository's where it is a hub cache snapshot."""
-    if hub_snapshot(folder) != folder:
-        return Source(name, None, "disk")
-    return Source(hub_id_of(folder), folder.name, "disk")

@@ -24,7 +24,8 @@ from thermoscan.errors import (
     UnsafeError,
 )
 from thermoscan.limits import Limits
-from thermoscan_adapters.disk import DiskAdapter, DiskFolder
+from thermoscan_adapters.disk import DiskAdapter
+from thermoscan_adapters.disk_folder import DiskFolder
 from thermoscan_adapters.files import DiskFile, find_file, hub_id_of, hub_snapshot
 
 _BLOCK = 1 << 22

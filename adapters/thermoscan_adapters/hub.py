@@ -17,12 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thermoscan.checkpoint import Checkpoint, OpenOptions, Source
+from thermoscan.checkpoint import Checkpoint, Fingerprint, OpenOptions, Source
 from thermoscan.errors import LimitError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters import lora_config, pipelines
-from thermoscan_adapters.disk import DiskFolder, check_beside
+from thermoscan_adapters.disk import check_beside
+from thermoscan_adapters.disk_folder import DiskFolder
 from thermoscan_adapters.files import DiskFile, find_file
+from thermoscan_adapters.fingerprints import fingerprint_of, names_listed, names_that_matter
 from thermoscan_adapters.folders import within
 from thermoscan_adapters.hub_api import new_api
 from thermoscan_adapters.hub_errors import hub_errors
@@ -74,8 +76,7 @@ class HubAdapter:
         """
         with hub_errors(source):
             api = self._api()
-            name = parse_hub_name(source, options.revision, api.endpoint, options.file)
-            options = replace(options, file=name.file)
+            name, options = _parsed(source, options, api)
             if _is_offline():
                 return _open_snapshot(self._snapshot(api, name), name, options)
             found = None if options.download else self._open_cached(api, name, options)
@@ -88,6 +89,29 @@ class HubAdapter:
         checkpoint = open_folder(remote_folder(api, listing, self._patience, pages), options)
         pages.clear()
         return checkpoint
+
+    def fingerprint(self, source: str, options: OpenOptions) -> Fingerprint:
+        """Returns what identifies the files that a scan of `source` depends on, and their commit.
+
+        A file is marked by its sha256, or where it is small by git's id of its content, as the
+        hub's list and the cache agree. Where a scan would read the cache, so does this.
+
+        Raises:
+            SourceError: See `thermoscan_adapters.hub_errors` and `hub_names` for the codes.
+            LimitError: ``folder-too-large``.
+            OptionError: The revision makes no sense.
+        """
+        with hub_errors(source):
+            api = self._api()
+            name, options = _parsed(source, options, api)
+            snapshot = self._snapshot_to_read(api, name, options)
+            if snapshot is not None:
+                names = names_that_matter(DiskFolder(snapshot), options)
+                return fingerprint_of(snapshot, names, options.limits)
+            listing = list_files(api, name, options.limits, self._patience)
+        files = (listing.files[each] for each in names_listed(listing.files, options))
+        marked = ((file.name, file.size, file.sha256 or file.blob) for file in files)
+        return Fingerprint(listing.commit, tuple(sorted(marked)))
 
     def beside(
         self, source: str, checkpoint: Checkpoint, names: Collection[str], most_bytes: int
@@ -154,6 +178,20 @@ class HubAdapter:
         # Weights that the repository has and the cache lacks may come before these.
         return None if any(map(may_be_second, scanned - {options.file})) else found
 
+    def _snapshot_to_read(self, api: HfApi, name: HubName, options: OpenOptions) -> Path | None:
+        """Returns the snapshot that `open` would read, or find at fault; None for the hub."""
+        if not _is_offline():
+            if options.download:
+                return None
+            try:
+                found = self._open_cached(api, name, options)
+            except ThermoscanError:  # of what the cache holds: `open` says so
+                return self._snapshot(api, name)
+            if found is None:
+                return None
+            found.reader.close()
+        return self._snapshot(api, name)
+
     def _snapshot(self, api: HfApi, name: HubName) -> Path:
         """Returns the folder of the snapshot that the cache holds."""
         return Path(
@@ -172,6 +210,12 @@ class HubAdapter:
                 reason = f"it has more bytes than the limit of {most_bytes}"
                 raise LimitError("file-too-long", reason, file=file)
             api.hf_hub_download(name.id, file, revision=listing.commit, cache_dir=self._cache)
+
+
+def _parsed(source: str, options: OpenOptions, api: HfApi) -> tuple[HubName, OpenOptions]:
+    """Returns what `source` names, and the options with the file that it names."""
+    name = parse_hub_name(source, options.revision, api.endpoint, options.file)
+    return name, replace(options, file=name.file)
 
 
 def _is_offline() -> bool:

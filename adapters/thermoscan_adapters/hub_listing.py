@@ -66,7 +66,7 @@ def list_files(api: HfApi, name: HubName, limits: Limits, patience: Patience) ->
     model = f"/api/models/{name.id}"
     at = f"{model}/revision/{quote(name.revision, safe='')}" if name.revision else model
     commit = get_json(api, at, patience)["sha"]
-    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+    if not is_commit(commit):
         raise HubError("hub-answer", "the hub does not say which commit it serves", file=name.id)
     files: dict[str, ListedFile] = {}
     listed_pages = pages(api, f"{model}/tree/{commit}?recursive=true", patience)
@@ -93,6 +93,11 @@ def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:
         reason = "the hub lists a file without a name, or a length or digest that can be"
         raise HubError("hub-answer", reason, file=id)
     return ListedFile(name, size, blob, sha256)
+
+
+def is_commit(sha: object) -> bool:
+    """Says whether it is written as the hub writes the id of a commit."""
+    return isinstance(sha, str) and _COMMIT.fullmatch(sha) is not None
 
 
 def is_sha256(digest: object) -> bool:

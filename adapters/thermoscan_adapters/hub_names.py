@@ -49,7 +49,7 @@ class HubName:
 
 def is_hub_name(source: str) -> bool:
     """Says whether `source` is an id, with or without a revision, or a URL of any host."""
-    return _is_url(source) or _is_id(source.partition("@")[0])
+    return _is_url(source) or is_hub_id(source.partition("@")[0])
 
 
 def parse_hub_name(
@@ -69,7 +69,7 @@ def parse_hub_name(
         OptionError: ``revision-twice``, ``revision-malformed`` or ``file-twice``.
     """
     written = _written(source, endpoint)
-    if not _is_id(written.id):
+    if not is_hub_id(written.id):
         raise SourceError("hub-name", "it is not the id of a model (ORG/NAME)", file=source)
     wanted = _agreeing("revision", written.revision, revision, source)
     if wanted is not None and (not _REVISION.fullmatch(wanted) or ".." in wanted or "//" in wanted):
@@ -85,7 +85,8 @@ def _agreeing(what: str, written: str | None, option: str | None, source: str) -
     return option if written is None else written
 
 
-def _is_id(name: str) -> bool:
+def is_hub_id(name: str) -> bool:
+    """Says whether `name` is the plain id of a repository: no path in disguise."""
     plain = "--" not in name and ".." not in name and not name.endswith(".git")
     return plain and _ID.fullmatch(name) is not None
 

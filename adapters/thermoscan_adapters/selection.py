@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from thermoscan.errors import SourceError, SourceNotFoundError
 from thermoscan.text import printable
@@ -24,6 +23,9 @@ _VARIANT = re.compile(
 )
 SHARD = re.compile(r"-\d{5}-of-\d{5}(?=\.)")
 """What the name of one shard of several has before its suffix."""
+
+# The name of what transformers saved before there was safetensors.
+_FORMERLY = {"pytorch_model": "model"}
 
 _STANDARD_NAMES = (
     "model.safetensors.index.json",
@@ -61,7 +63,7 @@ def may_be_second(name: str) -> bool:
 
 def is_training_state(name: str) -> bool:
     """Says whether `name`, perhaps of a path, is what training calls what is not weights."""
-    last = PurePosixPath(name).name
+    last = name.rpartition("/")[2]
     return looks_like_weights(last) and last.lower().startswith(_NOT_WEIGHTS)
 
 
@@ -72,6 +74,35 @@ def indexed_format(name: str) -> str | None:
     if suffix in _SAFETENSORS:
         return "safetensors"
     return "torch" if suffix in _TORCH else None
+
+
+def form_of(name: str) -> tuple[str, str]:
+    """Returns which model of a folder a file to start from holds, and which variant of it.
+
+    Files of one form hold the same weights in several formats, as far as names tell.
+
+    >>> form_of("model.fp16.safetensors"), form_of("pytorch_model.bin.index.json")
+    (('model', 'fp16'), ('model', ''))
+    """
+    tag = _VARIANT.search(name)
+    bare = _VARIANT.sub("", name)
+    index = _INDEX.fullmatch(bare)
+    bare = index["of"] if index else bare
+    while looks_like_weights(bare):
+        bare = bare[: -len(_suffix(bare))]
+    return _FORMERLY.get(bare, bare), tag.group()[1:].lower() if tag else ""
+
+
+def preference(name: str) -> tuple[int, str]:
+    """Returns what sorts files of one form by how far they are preferred."""
+    indexed, suffix = indexed_format(name), _suffix(name)
+    if indexed == "safetensors":
+        return 0, name
+    if suffix in _SAFETENSORS:
+        return 1, name
+    if indexed == "torch":
+        return 2, name
+    return (3 if suffix in _TORCH else 4), name
 
 
 def choose(names: Iterable[str], source: str) -> str:
@@ -125,4 +156,7 @@ def _groups(names: list[str]) -> Iterable[list[str]]:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    # As PurePosixPath has it, at a tenth of the time: folders of 100,000 files are looked through.
+    last = name.rpartition("/")[2]
+    dot = last.rfind(".")
+    return last[dot:].lower() if 0 < dot < len(last) - 1 else ""

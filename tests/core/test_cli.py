@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from support.wheels import path_of
 
 from thermoscan.card_io import from_json
-from thermoscan.cli.outputs import FILES, folder_name
+from thermoscan.cli.outputs import FILES
+from thermoscan.writing import folder_name
 
 SCRIPTS = Path(sys.executable).parent
 

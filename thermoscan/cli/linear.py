@@ -58,8 +58,8 @@ def linear(
     """
     from thermoscan.cli.linear_report import linear_report  # noqa: PLC0415 - no numpy for the help
     from thermoscan.cli.linear_text import to_json, to_text  # noqa: PLC0415
-    from thermoscan.cli.outputs import write_whole  # noqa: PLC0415
     from thermoscan.cli.table import read_table  # noqa: PLC0415
+    from thermoscan.writing import write_whole  # noqa: PLC0415
 
     newer = None if refresh is None else read_table(refresh, target)
     report = linear_report(read_table(data, target), newer, loss_name, rules)

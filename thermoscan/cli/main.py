@@ -16,6 +16,8 @@ import click
 from thermoscan._version import __version__
 from thermoscan.cli.attach import attach
 from thermoscan.cli.badge import badge
+from thermoscan.cli.batch import batch
+from thermoscan.cli.catalogue import catalogue
 from thermoscan.cli.compare import compare
 from thermoscan.cli.environment import DEBUG, is_set
 from thermoscan.cli.linear import linear
@@ -44,7 +46,7 @@ def cli() -> None:
     """
 
 
-for command in (scan, compare, probe, linear, attach, badge):
+for command in (scan, batch, compare, probe, linear, attach, badge, catalogue):
     cli.add_command(command)
 
 

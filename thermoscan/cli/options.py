@@ -55,6 +55,25 @@ def assumption_options(command: F) -> F:
     )
 
 
+def sample_options(command: F) -> F:
+    """Adds the options of a scan that reads only a part."""
+    return _with(
+        command,
+        click.option(
+            "--sample",
+            metavar="SIZE",
+            help="Read a random sample, such as 64MB or 2%, and give 95 % intervals.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**32 - 1),
+            default=0,
+            show_default=True,
+            help="Of the choice of a sample.",
+        ),
+    )
+
+
 def sha256_option(command: F) -> F:
     """Adds the option whose digest proves to anybody which files a card is of."""
     text = "Digest whole files too; reads them a second time."

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-import tempfile
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,15 +10,12 @@ import click
 
 from thermoscan.card import Card
 from thermoscan.cli.options import SEVERITIES
-from thermoscan.errors import OptionError
 from thermoscan.plugins import reporter
+from thermoscan.writing import folder_name, make_folder, write_whole
 
 REPORTS_FOLDER = Path("thermoscan-reports")
 FILES = {"card.json": "json", "card.html": "html", "profile.svg": "profile", "badge.svg": "badge"}
 """File name -> name of the reporter that renders it."""
-
-_LONGEST_NAME = 100
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def emit(
@@ -73,53 +66,7 @@ def write_files(card: Card, out: Path | None, files: Mapping[str, str]) -> Path:
         OptionError: ``output-unwritable``: no folder or file can be made there.
     """
     folder = out or REPORTS_FOLDER / folder_name(card.model.id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"no folder can be made there ({error.strerror})"
-        raise OptionError("output-unwritable", reason, file=str(folder)) from None
+    make_folder(folder)
     for name, renderer in files.items():
         write_whole(folder / name, reporter(renderer).render(card))
     return folder
-
-
-def folder_name(model_id: str) -> str:
-    """Returns a folder name for a model that no file system and no reader takes for anything else.
-
-    >>> folder_name("org/model")
-    'org--model'
-    >>> folder_name("../..")
-    'model'
-    >>> folder_name("CON")
-    'CON_'
-    """
-    plain = unicodedata.normalize("NFKC", model_id).replace("/", "--").replace("\\", "--")
-    plain = re.sub(r"[^\w.\-]+", "_", plain, flags=re.ASCII)
-    plain = re.sub(r"\.{2,}", "", plain).strip(".-_ ")[:_LONGEST_NAME]
-    if not plain:
-        return "model"
-    return f"{plain}_" if _RESERVED.fullmatch(plain) else plain
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; into a pipe or a device as it comes.
-
-    Raises:
-        OptionError: ``output-unwritable``: no file can be made there.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8", newline="\n")
-            return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
-    except OSError as error:
-        reason = f"no file can be written there ({error.strerror})"
-        raise OptionError("output-unwritable", reason, file=str(path)) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

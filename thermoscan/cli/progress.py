@@ -10,9 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from thermoscan.cli.environment import NO_PROGRESS, is_set
-from thermoscan.scanner.measure import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from thermoscan.scanner.measure import Progress
 
 Steps = Callable[[str, int, int], None]
 """As `thermoscan.probe.road.Progress`, which this need not import."""
@@ -26,27 +31,10 @@ def progress_on_stderr(quiet: bool, downloads: bool = False) -> Iterator[Progres
         quiet: Whether nothing is to be shown.
         downloads: Whether huggingface_hub may show downloads until the bytes are read.
     """
-    if not _is_watched(quiet):
+    if not is_watched(quiet):
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - not needed without a terminal
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = bars_of_bytes()
     task = bar.add_task("opening", total=None)
 
     def read(done: int, total: int) -> None:
@@ -64,7 +52,7 @@ def progress_on_stderr(quiet: bool, downloads: bool = False) -> Iterator[Progres
 @contextmanager
 def steps_on_stderr(quiet: bool) -> Iterator[Steps | None]:
     """Yields what to call with a step, how much of it is done, and how much there is of it."""
-    if not _is_watched(quiet):
+    if not is_watched(quiet):
         yield None
         return
     from rich.console import Console  # noqa: PLC0415 - not needed without a terminal
@@ -83,7 +71,23 @@ def steps_on_stderr(quiet: bool) -> Iterator[Steps | None]:
         yield step
 
 
-def _is_watched(quiet: bool) -> bool:
+def bars_of_bytes() -> Bars:
+    """Returns bars on stderr, each with its bytes, their rate and the time that is left."""
+    from rich import progress as rich  # noqa: PLC0415 - not needed without a terminal
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        rich.TextColumn("{task.description}", markup=False),  # a name is no markup
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    return rich.Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def is_watched(quiet: bool) -> bool:
+    """Says whether to show progress; tells huggingface_hub where there is to be none."""
     if quiet:
         os.environ.setdefault(NO_PROGRESS, "1")
     return not quiet and sys.stderr.isatty() and not is_set(NO_PROGRESS)

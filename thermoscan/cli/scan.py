@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options, sha256_option
+from thermoscan.cli.options import assumption_options, card_options, sample_options, sha256_option
 
 
 @click.command()
@@ -16,13 +16,7 @@ from thermoscan.cli.options import assumption_options, card_options, sha256_opti
 @click.option("--file", metavar="NAME", help="Which file or sub-folder of MODEL to scan.")
 @click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
-@click.option(
-    "--sample",
-    metavar="SIZE",
-    help="Read a random sample, such as 64MB or 2%, and give 95 % intervals.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="Of the choice of a sample.")  # fmt: skip
+@sample_options
 @sha256_option
 def scan(
     model: str,

@@ -25,7 +25,7 @@ By hand, ``PYTHONPATH=tests python -m support.loopback_hub FOLDER`` serves its f
 | `store`, `discussions` | repositories: files, commits, branches; what is discussed |
 | `messages`, `server` | requests and answers; the sockets |
 | `hub`, `visits` | who answers what |
-| `content`, `reads` | files; the API that reads |
+| `content`, `reads`, `models` | files; the API that reads; the list of models |
 | `writes`, `community` | commits; discussions and pull requests |
 | `accounts` | tokens, and what they may do |
 | `faults` | what can go wrong on the way |
@@ -47,12 +47,13 @@ from .faults import (
 )
 from .hub import LoopbackHub
 from .messages import Answer, Request
-from .store import Repository
+from .store import Facts, Repository
 
 __all__ = [
     "Answer",
     "Call",
     "Cut",
+    "Facts",
     "Fault",
     "Garbage",
     "Gzip",

@@ -7,13 +7,13 @@ from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
 
-from . import reads, writes
+from . import models, reads, writes
 from .accounts import Token, check_contents, not_found
 from .content import Links, locate, serve, serve_signed
 from .faults import Fault, Faults
 from .messages import Answer, Answerer, RefusedError, Request, as_json, refused
 from .server import Origin
-from .store import Repository
+from .store import Facts, Repository
 from .visits import Visit
 
 
@@ -74,9 +74,10 @@ class LoopbackHub:
         *,
         gated: bool = False,
         private: bool = False,
+        facts: Facts | None = None,
     ) -> Repository:
-        """Adds a repository with one commit on main."""
-        repository = Repository(repo_id, gated=gated, private=private)
+        """Adds a repository with one commit on main, and what the hub knows of it beside."""
+        repository = Repository(repo_id, gated=gated, private=private, facts=facts or Facts())
         repository.commit(files)
         self.repositories[repo_id] = repository
         return repository
@@ -149,7 +150,7 @@ class LoopbackHub:
                 return as_json({"standardEnvVars": [], "harnesses": {}})
             case ["GET", "api", "models"]:
                 visible = (m for m in self.repositories.values() if _is_visible(m, token))
-                return reads.list_models(request, visible, self.endpoint, self.page_size)
+                return models.list_models(request, visible, self.endpoint, self.page_size)
             case ["POST", "api", "validate-yaml"]:
                 return writes.validate_yaml(request)
             case ["POST", "api", "repos", "create"]:

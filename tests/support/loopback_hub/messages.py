@@ -80,6 +80,10 @@ class Request:
     def parameter(self, name: str, default: str = "") -> str:
         return parse_qs(self.query).get(name, [default])[-1]
 
+    def parameters(self, name: str) -> list[str]:
+        """Every value of a parameter that may be given several times."""
+        return parse_qs(self.query).get(name, [])
+
     def flag(self, name: str) -> bool:
         return self.parameter(name).lower() in ("1", "true")
 

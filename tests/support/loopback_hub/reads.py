@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs
 
 from .accounts import Token, check_contents, check_pushes
 from .content import commit_of
 from .discussions import as_text
-from .messages import Answer, Request, as_json, refused
+from .messages import Answer, as_json, refused
+from .models import describe
 from .store import File, Repository
 from .visits import Visit, page
 
@@ -55,39 +55,6 @@ def whoami(token: Token | None) -> Answer:
             "auth": {"type": "access_token", "accessToken": access},
         }
     )
-
-
-def list_models(
-    request: Request, models: Iterable[Repository], endpoint: str, page_size: int
-) -> Answer:
-    """Answers ``/api/models``, filtered by author and search."""
-    author, search = request.parameter("author"), request.parameter("search")
-    listed = [
-        describe(model, model.branches["main"])
-        for model in models
-        if author in ("", model.id.split("/")[0]) and search.lower() in model.id.lower()
-    ]
-    return page(listed, request, endpoint, min(page_size, int(request.parameter("limit", "1000"))))
-
-
-def describe(repository: Repository, sha: str) -> dict[str, object]:
-    """Says what a listing says of a model."""
-    last = repository.commits[sha]
-    first = next(iter(repository.commits.values()))
-    return {
-        "id": repository.id,
-        "modelId": repository.id,
-        "author": repository.id.split("/")[0],
-        "sha": sha,
-        "createdAt": as_text(first.date),
-        "lastModified": as_text(last.date),
-        "private": repository.private,
-        "gated": "manual" if repository.gated else False,
-        "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "tags": [],
-    }
 
 
 def _info(visit: Visit, revision: str) -> Answer:

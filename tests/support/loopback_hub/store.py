@@ -81,6 +81,18 @@ class Commit:
     date: datetime
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What the hub knows of a model beside its files."""
+
+    library: str | None = None
+    task: str | None = None
+    tags: tuple[str, ...] = ()
+    downloads: int = 0
+    likes: int = 0
+    disabled: bool = False
+
+
 @dataclass
 class Repository:
     """A model: its commits by sha, oldest first, where its branches are, and what is discussed.
@@ -91,6 +103,7 @@ class Repository:
     id: str
     gated: bool = False
     private: bool = False
+    facts: Facts = Facts()
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     discussions: list[Discussion] = field(default_factory=list)

@@ -1,0 +1,115 @@
+"""What a worker does with a task: the one road, and an outcome in every case.
+
+Takes a `Task`; gives a `Result`. No error leaves it but those that end the process: one model must
+not end a batch.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from thermoscan.batch.keys import key_of
+from thermoscan.batch.tasks import Result, Task, Watch
+from thermoscan.card import Card
+from thermoscan.checkpoint import Checkpoint, OpenOptions
+from thermoscan.errors import ChangedError, HubError, LimitError, ThermoscanError
+from thermoscan.plugins import adapter_for, reporter
+from thermoscan.scanner import compare, survey
+from thermoscan.text import printable
+
+ALONE_BYTES = 256_000_000
+"""A model of fewer bytes is read by one thread: its siblings keep the other cores busy."""
+
+_SKIPS = frozenset({"adapter-alone", "no-weights", "larger-than-asked"})
+# What may be another time, though nothing that a key knows of has changed.
+_PASSING = (ChangedError, HubError)
+
+
+def perform(task: Task, watch: Watch) -> Result:
+    """Scans the model of a task, or says why not.
+
+    Args:
+        task: What to scan, and what is known of it.
+        watch: Called with the candidate's name, bytes done and bytes in all.
+    """
+    started = time.perf_counter()
+    return replace(_outcome(task, watch), seconds=time.perf_counter() - started)
+
+
+def _outcome(task: Task, watch: Watch) -> Result:
+    key: str | None = None
+    try:
+        key = _key(task)
+        if key == task.known and task.digests is None:
+            return _result(task, "unchanged", key=key)
+        card = _scan(task, watch)
+        if key == task.known and digests_of(card) == task.digests:
+            return _result(task, "unchanged", key=key)
+        files = {name: reporter(renderer).render(card) for name, renderer in task.files.items()}
+        return replace(_result(task, "scanned", key=key), card=card, files=files)
+    except ThermoscanError as error:
+        status = "skipped" if error.code in _SKIPS else "refused"
+        lasting = None if isinstance(error, _PASSING) else key
+        if lasting is not None and lasting == task.known:
+            return _result(task, "unchanged", key=key)
+        return _result(task, status, error.code, str(error), lasting)
+    except MemoryError:
+        reason = "it needs more memory than this worker may take"
+        return _result(task, "refused", "out-of-memory", reason)
+    except Exception as error:  # a bug of ours, or of a library: said, and tried again next time
+        reason = f"the scanner failed: {type(error).__name__}: {printable(str(error))}"
+        return _result(task, "refused", "scanner-failed", reason)
+
+
+def _result(
+    task: Task,
+    status: str,
+    code: str | None = None,
+    reason: str | None = None,
+    key: str | None = None,
+) -> Result:
+    return Result(task.candidate.name, task.candidate.source, status, code, reason, key)
+
+
+def digests_of(card: Card) -> dict[str, str]:
+    """Returns the digest of each weight file, by its name, where all of it was read."""
+    return {
+        file.name: f"{file.digest.algorithm}:{file.digest.value}"
+        for file in card.model.files
+        if file.digest
+    }
+
+
+def _key(task: Task) -> str:
+    candidate = task.candidate
+    limits = task.options.limits
+    model = OpenOptions(file=candidate.file, limits=limits)
+    fingerprints = [adapter_for(candidate.source).fingerprint(candidate.source, model)]
+    if candidate.base is not None:
+        base = adapter_for(candidate.base)
+        fingerprints.append(base.fingerprint(candidate.base, OpenOptions(limits=limits)))
+    return key_of(candidate, task.options, task.most_bytes, tuple(fingerprints))
+
+
+def _scan(task: Task, watch: Watch) -> Card:
+    candidate = task.candidate
+    options = replace(task.options, file=candidate.file)
+
+    def progress(done: int, total: int) -> None:
+        watch(candidate.name, done, total)
+
+    if candidate.base is not None:
+        return compare(candidate.base, candidate.source, options, progress)
+    with adapter_for(candidate.source).open(candidate.source, options.opening) as checkpoint:
+        size = _bytes(checkpoint)
+        if task.most_bytes is not None and size > task.most_bytes:
+            reason = f"its weights have {size} bytes, more than the {task.most_bytes} asked for"
+            raise LimitError("larger-than-asked", reason)
+        if size < ALONE_BYTES:
+            options = replace(options, workers=1)
+        return survey(checkpoint, options, progress)[1]
+
+
+def _bytes(checkpoint: Checkpoint) -> int:
+    return sum(file.size for file in checkpoint.files if file.status == "scanned")

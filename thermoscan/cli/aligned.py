@@ -1,0 +1,100 @@
+"""Rows as an aligned table of text, a line at a time.
+
+Takes names of columns and rows; gives lines no wider than asked. Widths are those of the first
+rows: what comes later and is wider loses its middle, so that any number of rows can be shown while
+they are read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from itertools import chain, islice
+from types import NoneType
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+
+from thermoscan.text import printable
+
+_LOOKED_AT = 200
+"""Rows that decide how wide the columns are."""
+
+_WIDEST = 60
+_LEAST = 8
+"""Width below which no column of text is cut."""
+
+_GAP = "  "
+_MISSING = "-"
+_DIGITS = 4
+
+
+def aligned(names: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> Iterator[str]:
+    """Yields a line of names and one for each row, numbers to the right."""
+    iterator = iter(rows)
+    first = list(islice(iterator, _LOOKED_AT))
+    columns = list(zip(*first, strict=True)) or [()] * len(names)
+    right = [_is_number(column) for column in columns]
+    texts = [[shown(value) for value in row] for row in first]
+    widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
+    least = [_least(column) for column in columns]
+    _fit(widths, [k for k, each in enumerate(least) if each == _LEAST], least, width)
+    _fit(widths, range(len(least)), least, width)
+    for cells in chain([names], texts, ([shown(value) for value in row] for row in iterator)):
+        padded = map(_padded, cells, widths, right)
+        yield _GAP.join(padded).rstrip()
+
+
+def columns_of_terminal() -> int:
+    """Returns ``COLUMNS``, else the terminal's width, else 100."""
+    return shutil.get_terminal_size(fallback=(100, 24)).columns
+
+
+def shown(value: Any, limit: int = _WIDEST) -> str:
+    """Returns a value as text of at most `limit` characters, numbers with four digits."""
+    if value is None:
+        return _MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}"
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return printable(str(value), limit)
+
+
+def _is_number(values: Iterable[Any]) -> bool:
+    return all(
+        isinstance(each, (int, float, NoneType)) and not isinstance(each, bool) for each in values
+    )
+
+
+def _least(values: Iterable[Any]) -> int:
+    """Returns how wide a column has to be: only texts, and names of columns, may be cut."""
+    fixed = [cell_len(shown(each)) for each in values if not isinstance(each, (str, NoneType))]
+    return max([_LEAST, *fixed])
+
+
+def _fit(widths: list[int], cut: Sequence[int], least: Sequence[int], width: int) -> None:
+    """Narrows the widest of some columns until the line fits, or they are as narrow as can be."""
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    for _ in range(excess):
+        wide = [k for k in cut if widths[k] > least[k]]
+        if wide:
+            widths[max(wide, key=lambda k: widths[k])] -= 1
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    size = cell_len(text)
+    if size > width:
+        return set_cell_size(_shortened(text, width), width)
+    return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+def _shortened(text: str, width: int) -> str:
+    """Returns `text` without its middle, at most `width` cells wide."""
+    limit = width
+    while cell_len(short := printable(text, limit)) > width:
+        limit -= 1
+    return short

@@ -1,0 +1,227 @@
+"""``thermoscan batch``: the cards, the catalogue and the index of many models."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thermoscan.cli.options import (
+    SEVERITIES,
+    assumption_options,
+    sample_options,
+    sha256_option,
+)
+from thermoscan.errors import OptionError
+from thermoscan.text import printable
+
+if TYPE_CHECKING:
+    from thermoscan.batch.candidates import Candidate, LeftOut
+    from thermoscan.batch.run import Outcome
+    from thermoscan.batch.tasks import Executor
+
+BATCH_FOLDER = Path("thermoscan-batch")
+INTERRUPTED = 130
+_SHOWN_REFUSALS = 20
+_MEMORY_SHARE = 0.75
+_STATUSES = ("scanned", "refused", "skipped")
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=str))
+@click.option(
+    "--list",
+    "list_file",
+    type=click.Path(allow_dash=True, path_type=str),
+    metavar="FILE",
+    help="Scan the paths and hub ids in FILE instead, one a line; - is standard input.",
+)
+@click.option(
+    "--hub",
+    metavar="QUERY",
+    help="Scan a hub's models instead: 'author=ORG, library=transformers, limit=100'.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=BATCH_FOLDER,
+    show_default=True,
+    help="Folder for cards, index and catalogue.",
+)
+@click.option(
+    "--catalogue",
+    metavar="PLACE",
+    help="SQLite file or postgresql:// URL.  [default: catalogue.sqlite in --out]",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Skip models whose names match, such as 'old/*'. May be repeated.",
+)
+@click.option("--max-bytes", metavar="SIZE", help="Skip models with larger weights, such as 20GB.")
+@click.option(
+    "--verify", is_flag=True, help="Read unchanged models again and compare their digests."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Processes that scan.  [default: one a core, as far as --memory reaches]",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    help="What all workers may take together.  [default: three quarters of all]",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Scan on a Dask cluster: tcp://HOST:8786, or the path of a scheduler file.",
+)
+@assumption_options
+@sample_options
+@sha256_option
+@click.option(
+    "--fail-on",
+    type=click.Choice(list(SEVERITIES)),
+    help="Exit with status 1 when a model is refused or has a finding this severe.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print the path of the index alone.")  # fmt: skip
+def batch(
+    folder: str | None,
+    list_file: str | None,
+    hub: str | None,
+    out: Path,
+    catalogue: str | None,
+    exclude: tuple[str, ...],
+    max_bytes: str | None,
+    verify: bool,
+    workers: int | None,
+    memory: str | None,
+    cluster: str | None,
+    activation: str | None,
+    initialisation: str | None,
+    sample: str | None,
+    seed: int,
+    sha256: bool,
+    fail_on: str | None,
+    quiet: bool,
+) -> None:
+    """Scans every model in FOLDER, and writes cards, a catalogue and an index of them.
+
+    Run again, it scans what changed. Stopped at any moment and run again, it goes on.
+    """
+    from thermoscan.batch.cards import DATABASE, BatchFolder  # noqa: PLC0415 - not for the help
+    from thermoscan.batch.run import Batch, BatchOptions  # noqa: PLC0415
+    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
+    from thermoscan.cli.batch_progress import batch_on_stderr  # noqa: PLC0415
+    from thermoscan.cli.outputs import FILES  # noqa: PLC0415
+    from thermoscan.options import SampleSize, ScanOptions, size_in_bytes  # noqa: PLC0415
+
+    options = BatchOptions(
+        scan=ScanOptions(
+            activation=activation,
+            initialisation=initialisation,
+            sample=None if sample is None else SampleSize.parse(sample),
+            seed=seed,
+            sha256=sha256,
+        ),
+        files=FILES,
+        exclude=exclude,
+        most_bytes=None if max_bytes is None else size_in_bytes(max_bytes),
+        verify=verify,
+    )
+    found = _found(folder, list_file, hub)
+    _stop_cleanly()
+    stopped = False
+    with _executor(workers, memory, cluster) as executor:
+        target = BatchFolder(out)
+        with Catalogue.open(catalogue or out / DATABASE) as opened:
+            work = Batch(opened, target, options)
+            try:
+                with batch_on_stderr(quiet) as watcher:
+                    work.run(found, executor, watcher)
+            except KeyboardInterrupt:
+                stopped = True
+            finally:
+                outcome = work.finish()
+    _report(outcome, quiet, stopped)
+    if stopped:
+        sys.exit(INTERRUPTED)
+    if fail_on and _reaches(outcome, fail_on):
+        sys.exit(1)
+
+
+def _found(
+    folder: str | None, list_file: str | None, hub: str | None
+) -> Iterator[Candidate | LeftOut]:
+    """Returns what there is to scan, at the place that was given.
+
+    Raises:
+        OptionError: ``places``: none was given, or more than one.
+    """
+    from thermoscan.plugins import collection_for  # noqa: PLC0415 - not for the help
+
+    if sum(given is not None for given in (folder, list_file, hub)) != 1:
+        reason = "name one of these: a FOLDER, a --list of models, a --hub query"
+        raise OptionError("places", reason)
+    place = folder or (f"list:{list_file}" if list_file is not None else f"hub:{hub}")
+    return collection_for(place).candidates(place)
+
+
+def _executor(workers: int | None, memory: str | None, cluster: str | None) -> Executor:
+    """Returns what runs the scans: a cluster, or processes of this machine.
+
+    Raises:
+        OptionError: ``workers-of-a-cluster``, ``memory-too-small``.
+        ClusterError: The cluster is out of reach.
+    """
+    from thermoscan.options import cores, size_in_bytes  # noqa: PLC0415 - not for the help
+
+    if cluster is not None:
+        if workers is not None or memory is not None:
+            reason = "a cluster has the workers and the memory that it was started with"
+            raise OptionError("workers-of-a-cluster", reason)
+        from thermoscan.batch.cluster import ClusterExecutor  # noqa: PLC0415
+
+        return ClusterExecutor(cluster)
+    from thermoscan.batch.memory import memory_bytes  # noqa: PLC0415
+    from thermoscan.batch.pool import WORKER_BYTES, ProcessExecutor  # noqa: PLC0415
+
+    budget = int(_MEMORY_SHARE * memory_bytes()) if memory is None else size_in_bytes(memory)
+    number = workers or max(1, min(cores(), budget // WORKER_BYTES))
+    return ProcessExecutor(number, budget)
+
+
+def _stop_cleanly() -> None:
+    """Makes the signal of a scheduler or a service manager mean what Ctrl-C means."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _report(outcome: Outcome, quiet: bool, stopped: bool) -> None:
+    """Prints what became of the models: on stdout, and what is not as asked for on stderr."""
+    if stopped:
+        click.echo("thermoscan: stopped; the same command goes on from here", err=True)
+    if quiet:
+        click.echo(outcome.index)
+        return
+    for name, reason in outcome.refused[:_SHOWN_REFUSALS]:
+        click.echo(f"refused  {printable(name)}: {printable(reason, limit=1000)}")
+    if len(outcome.refused) > _SHOWN_REFUSALS:
+        click.echo(f"refused  {len(outcome.refused) - _SHOWN_REFUSALS} more, which the index lists")
+    models = ", ".join(f"{outcome.models[each]:,} {each}" for each in _STATUSES)
+    run = ", ".join(f"{outcome.run[each]:,} {each}" for each in (*_STATUSES, "unchanged"))
+    click.echo(f"Models: {models}")
+    click.echo(f"This run: {run}")
+    click.echo(f"Index: {outcome.index}")
+
+
+def _reaches(outcome: Outcome, fail_on: str) -> bool:
+    """Says whether a model is refused, or has a finding of this severity or a worse one."""
+    severe = any(outcome.severities[each] for each in SEVERITIES[fail_on])
+    return severe or outcome.models["refused"] > 0
