@@ -104,20 +104,19 @@ class _Folder:
 
     def models(self, parts: Collection[str]) -> InFolder:
         """Sorts everything out."""
-        for name in (*self._listing.files, *self._listing.odd):
+        for name, size in self._listing.files.items():
             if not parts or self._place.below(name) not in parts:
-                self._look_at(name)
-        if pipelines.FILE in self._listing.files:
+                self._sizes[name] = size
+        for name in self._listing.odd:
+            self._look_at(name)
+        if pipelines.FILE in self._listing.files or pipelines.FILE in self._listing.odd:
             self._pipeline()
         else:
             self._weights()
         return self._result
 
     def _look_at(self, name: str) -> None:
-        """Notes the length of a file, or why it is none that a scan would open."""
-        if name not in self._listing.links and name not in self._listing.odd:
-            self._sizes[name] = _size_of(Path(self._place.below(name)))
-            return
+        """Notes the length of the file that a link leads to, or why no scan would open it."""
         try:
             self._sizes[name] = find_file(self._path, name).size
         except ThermoscanError as error:

@@ -54,16 +54,13 @@ class Listing:
     """What matters of a folder.
 
     Attributes:
-        files: Names of regular files, and of links, that may be weights or say something of them;
-            sorted.
-        links: Those that are links.
-        odd: Names of weights that are borne by what is neither file, link nor folder; sorted.
+        files: Names of regular files that may be weights or say something of them -> their bytes.
+        odd: Such names that are borne by a link, or by what is neither file nor folder; sorted.
         folders: Names of the sub-folders, sorted.
         folder_links: Names of links to folders, sorted.
     """
 
-    files: list[str] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)
+    files: dict[str, int] = field(default_factory=dict)
     odd: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     folder_links: list[str] = field(default_factory=list)
@@ -122,7 +119,7 @@ def look(place: Place) -> Listing | Unlisted:
     except OSError as error:
         reason = f"the system cannot list it ({error.strerror})"
         return Unlisted("refused", "folder-unreadable", reason)
-    for names in (found.files, found.odd, found.folders, found.folder_links):
+    for names in (found.odd, found.folders, found.folder_links):
         names.sort()
     return found
 
@@ -132,14 +129,13 @@ def _sort_in(entry: os.DirEntry[str], found: Listing) -> None:
     if entry.is_dir(follow_symlinks=False):
         if name not in _UNWALKED:
             found.folders.append(name)
-    elif entry.is_symlink():
-        if _is_folder(entry):
-            found.folder_links.append(name)
-        elif matters(name):
-            found.files.append(name)
-            found.links.add(name)
+    elif entry.is_symlink() and _is_folder(entry):
+        found.folder_links.append(name)
     elif matters(name):
-        (found.files if entry.is_file(follow_symlinks=False) else found.odd).append(name)
+        if entry.is_file(follow_symlinks=False):
+            found.files[name] = _size(entry)
+        else:
+            found.odd.append(name)
 
 
 def _is_folder(link: os.DirEntry[str]) -> bool:
@@ -148,6 +144,14 @@ def _is_folder(link: os.DirEntry[str]) -> bool:
         return link.is_dir()
     except OSError:
         return False
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    """The bytes of a file; 0 where it is gone meanwhile."""
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def _below(place: Place, folders: list[str]) -> list[Place]:

@@ -41,15 +41,15 @@ class Bases:
 
     def add(self, source: str) -> None:
         """Notes a model: the absolute path, without links, of its folder or file; or a hub id."""
-        path = Path(source)
-        if not path.is_absolute():
+        home, _, name = source.rpartition("/")
+        if not source.startswith("/"):
             self._ids[source.partition("@")[0]].append(source)
             return
         self._paths.add(source)
-        if hub_snapshot(path) == path:
-            self._snapshots[hub_id_of(path)].append(source)
+        if home.endswith("/snapshots") and hub_snapshot(Path(source)) == Path(source):
+            self._snapshots[hub_id_of(Path(source))].append(source)
         else:
-            self._folders[path.name].append(source)
+            self._folders[name].append(source)
 
     def with_base(self, adapter: Candidate, root: Path) -> Candidate | LeftOut:
         """Returns an adapter with its base, or why it has none. See `of`."""
