@@ -65,6 +65,10 @@ bench-batch: .venv/dev
 bench-scaling: .venv/dev
 	$(BIN)/python -m benchmarks.scaling
 
+.PHONY: bench-catalogue
+bench-catalogue: .venv/dev
+	$(BIN)/python -m benchmarks catalogue-sqlite catalogue-postgresql
+
 rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 
 .venv-rivals/%: constraints.txt

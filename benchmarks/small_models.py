@@ -22,17 +22,17 @@ _DEVIATION = 0.02
 
 
 def small_models(scale: Scale) -> Path:
-    """Returns a folder that holds `scale.models` models, each in a folder ``org/NAME``."""
+    """Returns a folder that holds `scale.small_models` models, each in a folder ``org/NAME``."""
     least, most = scale.model_bytes
-    path = data.cache_folder() / f"models-{scale.models}-{least}-{most}-{scale.model_width}"
+    path = data.cache_folder() / f"models-{scale.small_models}-{least}-{most}-{scale.model_width}"
     return data.once(path, lambda part: _write_all(part, scale))
 
 
 def _write_all(folder: Path, scale: Scale) -> None:
     least, most = scale.model_bytes
-    for number, size in enumerate(np.geomspace(least, most, scale.models)):
+    for number, size in enumerate(np.geomspace(least, most, scale.small_models)):
         # Every format has small and large ones, and neighbours differ in both.
-        home = folder / "org" / f"model-{(number * 7919) % scale.models:04d}"
+        home = folder / "org" / f"model-{(number * 7919) % scale.small_models:04d}"
         home.mkdir(parents=True)
         _write(home, FORMATS[number % len(FORMATS)], int(size), scale.model_width, number)
 
