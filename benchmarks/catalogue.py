@@ -172,7 +172,9 @@ def _copy(place: str, names: list[str], recorded: int) -> None:
                 moved = [
                     column + shift if column.name in _IDS else column for column in table.columns
                 ]
-                first = table.c.get("scan_id", table.c.get("id"))
+                first = next(
+                    iter(table.primary_key.columns)
+                )  # the scan, where it is not the row itself
                 rows_of_first = select(*moved).where(first <= len(fresh))
                 connection.execute(insert(table).from_select(list(table.c), rows_of_first))
     engine.dispose()
