@@ -16,7 +16,7 @@ from pathlib import Path
 from thermoscan.batch.candidates import Candidate, LeftOut
 from thermoscan.errors import SourceError, SourceNotFoundError
 from thermoscan_adapters.disk import path_of
-from thermoscan_adapters.disk_models import PARTIAL, look_into, size_of
+from thermoscan_adapters.disk_models import PARTIAL, look_into, model_at
 from thermoscan_adapters.disk_walk import Listing, Place, walk
 from thermoscan_adapters.lora_bases import Bases
 
@@ -46,7 +46,7 @@ class DiskCollection:
                 "place-not-found", "there is no such file or folder", file=place
             ) from None
         if not root.is_dir():
-            yield Candidate(written.name, str(written.absolute()), bytes=size_of(str(root)))
+            yield model_at(written, written.name)[0]
             return
         aliases = {os.path.normpath(written.absolute()): str(root)}
         yield from _Search(root, Bases(aliases)).models()

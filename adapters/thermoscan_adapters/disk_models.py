@@ -16,7 +16,7 @@ from thermoscan.errors import CheckpointError, SourceError, ThermoscanError
 from thermoscan.limits import Limits
 from thermoscan_adapters import pipelines
 from thermoscan_adapters.disk_folder import DiskFolder
-from thermoscan_adapters.disk_walk import Listing, Place
+from thermoscan_adapters.disk_walk import Listing, Place, look
 from thermoscan_adapters.files import find_file, hub_snapshot
 from thermoscan_adapters.folder_models import chosen_of, models_of
 from thermoscan_adapters.folders import within
@@ -52,14 +52,42 @@ def look_into(place: Place, listing: Listing, parts: Collection[str]) -> InFolde
         listing: What is in it.
         parts: Paths of files that belong to a model of another folder.
     """
+    if not listing.files and not listing.odd:
+        return InFolder()
     return _Folder(place, listing).models(parts)
 
 
-def size_of(path: str) -> int:
-    """Returns the length of a file; 0 where it is gone."""
+def model_at(path: Path, name: str) -> tuple[Candidate, bool]:
+    """Returns the one model that a path is, and whether it is an adapter that needs a base.
+
+    Where a folder holds several models, or none, its scan is the one to say so.
+
+    Args:
+        path: Of a file or a folder.
+        name: What to call it.
+    """
     try:
-        return Path(path).stat().st_size
-    except OSError:
+        folder = path.resolve()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):
+        is_folder = False
+    if not is_folder:
+        absolute = path.absolute()
+        return Candidate(name, str(absolute), bytes=_size_of(absolute)), False
+    place = Place(str(folder), name, f"{name}/")
+    listing = look(place)
+    inside = look_into(place, listing, ()) if isinstance(listing, Listing) else InFolder()
+    for found in (*inside.found, inside.adapter):
+        if isinstance(found, Candidate) and found.name == name:
+            return found, found is inside.adapter
+    return Candidate(name, place.path), False
+
+
+def _size_of(path: Path) -> int:
+    """Returns the length of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
         return 0
 
 
@@ -72,24 +100,24 @@ class _Folder:
         self._folder = DiskFolder(self._path)
         self._listing = listing
         self._sizes: dict[str, int] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
         self._result = InFolder()
 
     def models(self, parts: Collection[str]) -> InFolder:
         """Sorts everything out."""
-        for name in (*self._listing.files, *self._listing.odd):
+        for name, size in self._listing.files.items():
             if not parts or self._place.below(name) not in parts:
-                self._look_at(name)
-        if pipelines.FILE in self._listing.files:
+                self._sizes[name] = size
+        for name in self._listing.odd:
+            self._look_at(name)
+        if pipelines.FILE in self._listing.files or pipelines.FILE in self._listing.odd:
             self._pipeline()
         else:
             self._weights()
         return self._result
 
     def _look_at(self, name: str) -> None:
-        """Notes the length of a file, or why it is none that a scan would open."""
-        if name not in self._listing.links and name not in self._listing.odd:
-            self._sizes[name] = size_of(self._place.below(name))
-            return
+        """Notes the length of the file that a link leads to, or why no scan would open it."""
         try:
             self._sizes[name] = find_file(self._path, name).size
         except ThermoscanError as error:
@@ -149,10 +177,17 @@ class _Folder:
         if missing and self._place.is_snapshot:
             self._leave_whole(f"the cache lacks {missing} of the shards that {chosen} lists")
             return
-        # What is no file takes part in the choice of a scan, which must not choose it.
-        every = (*self._listing.files, *self._listing.odd, *self._listing.folders)
-        file = None if chosen_of(every) == chosen else chosen
+        file = self._named(chosen)
         self._result.found.append(Candidate(self._place.name, self._place.path, file, None, nbytes))
+
+    def _named(self, start: str) -> str | None:
+        """Returns the file as a scan must be told it; None where it would choose the same.
+
+        What is no file takes part in that choice: it is by name.
+        """
+        seen = self._listing
+        every = (*seen.files, *seen.odd, *seen.folders, *seen.folder_links)
+        return None if chosen_of(every) == start else start
 
     def _add(self, name: str, source: str, file: str | None = None) -> None:
         """Adds a model that starts from the file `name`."""
@@ -160,12 +195,11 @@ class _Folder:
         self._result.found.append(Candidate(called, source, file, None, self._weigh(name)[0]))
 
     def _adapter(self, weights: str, *, alone: bool) -> None:
-        path, nbytes = self._place.path, self._sizes[weights]
-        if alone:
-            self._result.adapter = Candidate(self._place.name, path, bytes=nbytes)
-        else:
-            name = f"{self._place.prefix}{weights}"
-            self._result.adapter = Candidate(name, path, weights, None, nbytes)
+        """Notes an adapter: the model that the folder is, or one beside that."""
+        name = self._place.name if alone else f"{self._place.prefix}{weights}"
+        file = self._named(weights) if alone else weights
+        nbytes = self._sizes[weights]
+        self._result.adapter = Candidate(name, self._place.path, file, None, nbytes)
 
     def _listed_shards(self) -> set[str]:
         """Returns the shards in this folder that its indexes list, and notes those elsewhere."""
@@ -177,10 +211,12 @@ class _Folder:
 
     def _shards(self, index: str) -> tuple[str, ...]:
         """Returns the shards that an index lists; none where it cannot be read."""
-        try:
-            return read_index(self._folder.open(index), _LIMITS).shards
-        except (SourceError, CheckpointError):
-            return ()
+        if index not in self._listed:
+            try:
+                self._listed[index] = read_index(self._folder.open(index), _LIMITS).shards
+            except (SourceError, CheckpointError):
+                self._listed[index] = ()
+        return self._listed[index]
 
     def _weigh(self, start: str) -> tuple[int, int]:
         """Returns the bytes of a file, or of an index's shards and how many are missing."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from thermoscan_adapters import lora_config, pipelines
 from thermoscan_adapters.files import hub_id_of, hub_snapshot
@@ -54,16 +54,13 @@ class Listing:
     """What matters of a folder.
 
     Attributes:
-        files: Names of regular files, and of links, that may be weights or say something of them;
-            sorted.
-        links: Those that are links.
-        odd: Names of weights that are borne by what is neither file, link nor folder; sorted.
+        files: Names of regular files that may be weights or say something of them -> their bytes.
+        odd: Such names that are borne by a link, or by what is neither file nor folder; sorted.
         folders: Names of the sub-folders, sorted.
         folder_links: Names of links to folders, sorted.
     """
 
-    files: list[str] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)
+    files: dict[str, int] = field(default_factory=dict)
     odd: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     folder_links: list[str] = field(default_factory=list)
@@ -89,11 +86,13 @@ def name_of_root(root: Path) -> str:
     Its own name; where something in it has the same name, that behind ``./``.
     """
     snapshot = hub_snapshot(root)
-    if snapshot is not None:
+    if snapshot is None:
+        name = root.name
+    else:
         inside = root.relative_to(snapshot).as_posix()
-        name = f"{hub_id_of(snapshot)}@{snapshot.name}"
-        return name if inside == "." else f"{name}/{inside}"
-    name = root.name or "/"
+        name = f"{hub_id_of(snapshot)}@{snapshot.name}" + ("" if inside == "." else f"/{inside}")
+    if not name:
+        return "/"
     return f"./{name}" if os.path.lexists(root / name) else name
 
 
@@ -102,14 +101,15 @@ def walk(root: Path) -> Iterator[tuple[Place, Listing | Unlisted]]:
     stack = [Place(str(root), name_of_root(root), "", hub_snapshot(root) == root)]
     while stack:
         place = stack.pop()
-        listing = _look(place)
+        listing = look(place)
         yield place, listing
         if isinstance(listing, Listing):
             stack += reversed(_below(place, listing.folders))
 
 
-def _look(place: Place) -> Listing | Unlisted:
-    kind = PurePosixPath(place.path).name.partition("--")[0]
+def look(place: Place) -> Listing | Unlisted:
+    """Returns what matters of a folder, or why it is not looked into."""
+    kind = _last(place.path).partition("--")[0]
     if kind in _NO_MODELS and os.path.lexists(place.below("snapshots")):
         reason = f"it is the cache of {_NO_MODELS[kind]}, not of a model"
         return Unlisted("skipped", "hub-not-a-model", reason)
@@ -121,9 +121,9 @@ def _look(place: Place) -> Listing | Unlisted:
     except OSError as error:
         reason = f"the system cannot list it ({error.strerror})"
         return Unlisted("refused", "folder-unreadable", reason)
-    for names in (found.files, found.odd, found.folders, found.folder_links):
+    for names in (found.odd, found.folders, found.folder_links):
         names.sort()
-    return found
+    return Listing(folders=found.folders) if _is_of_cache(place, found.folders) else found
 
 
 def _sort_in(entry: os.DirEntry[str], found: Listing) -> None:
@@ -131,14 +131,13 @@ def _sort_in(entry: os.DirEntry[str], found: Listing) -> None:
     if entry.is_dir(follow_symlinks=False):
         if name not in _UNWALKED:
             found.folders.append(name)
-    elif entry.is_symlink():
-        if _is_folder(entry):
-            found.folder_links.append(name)
-        elif matters(name):
-            found.files.append(name)
-            found.links.add(name)
+    elif entry.is_symlink() and _is_folder(entry):
+        found.folder_links.append(name)
     elif matters(name):
-        (found.files if entry.is_file(follow_symlinks=False) else found.odd).append(name)
+        if entry.is_file(follow_symlinks=False):
+            found.files[name] = _size(entry)
+        else:
+            found.odd.append(name)
 
 
 def _is_folder(link: os.DirEntry[str]) -> bool:
@@ -149,16 +148,36 @@ def _is_folder(link: os.DirEntry[str]) -> bool:
         return False
 
 
+def _size(file: os.DirEntry[str]) -> int:
+    """The bytes of a file; 0 where it is gone meanwhile."""
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
+
+
+def _is_of_cache(place: Place, folders: list[str]) -> bool:
+    """Says whether a folder is that of a cached repository, or the one of its snapshots."""
+    return _is_repository(place, folders) or _is_snapshots(place)
+
+
+def _is_repository(place: Place, folders: list[str]) -> bool:
+    return "snapshots" in folders and _cached_id(_last(place.path)) is not None
+
+
+def _is_snapshots(place: Place) -> bool:
+    home, _, last = place.path.rpartition("/")
+    return last == "snapshots" and _cached_id(_last(home)) is not None
+
+
 def _below(place: Place, folders: list[str]) -> list[Place]:
     """The sub-folders to walk, in order; those of a cache by their names on the hub."""
-    path = PurePosixPath(place.path)
-    if _cached_id(path) and "snapshots" in folders:
+    if _is_repository(place, folders):
         # They are called as if they lay beside the folder of their repository.
-        prefix = place.prefix.removesuffix(f"{path.name}/")
+        prefix = place.prefix.removesuffix(f"{_last(place.path)}/")
         return [Place(place.below("snapshots"), f"{place.prefix}snapshots", prefix)]
-    id = _cached_id(path.parent) if path.name == "snapshots" else None
-    if id is not None:
-        return [_snapshot(place, path.parent, id, commit) for commit in folders]
+    if _is_snapshots(place):
+        return [_snapshot(place, commit) for commit in folders]
     return [
         Place(place.below(name), f"{place.prefix}{name}", f"{place.prefix}{name}/")
         for name in folders
@@ -166,16 +185,22 @@ def _below(place: Place, folders: list[str]) -> list[Place]:
     ]
 
 
-def _snapshot(place: Place, repository: PurePosixPath, id: str, commit: str) -> Place:
-    name = f"{id}@{commit}"
-    if os.path.lexists(repository.parent / name):  # somebody's folder is called so
-        name = f"{repository.name}/snapshots/{commit}"
+def _snapshot(place: Place, commit: str) -> Place:
+    home, last = place.path.rsplit("/", 2)[:2]
+    name = f"{_cached_id(last)}@{commit}"
+    if os.path.lexists(f"{home}/{name}"):  # somebody's folder is called so
+        name = f"{last}/snapshots/{commit}"
     name = f"{place.prefix}{name}"
     return Place(place.below(commit), name, f"{name}/", is_snapshot=True)
 
 
-def _cached_id(path: PurePosixPath) -> str | None:
+def _last(path: str) -> str:
+    """Returns the last part of a path; as `Path.name`, which takes ten times as long."""
+    return path.rpartition("/")[2]
+
+
+def _cached_id(name: str) -> str | None:
     """Returns the id of the repository whose folder in a cache is called so; None for another."""
-    kind, _, rest = path.name.partition("--")
+    kind, _, rest = name.partition("--")
     id = rest.replace("--", "/")
     return id if kind == "models" and is_hub_id(id) else None

@@ -26,7 +26,7 @@ _LONGEST_REFERENCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Bases:
-    """The whole models that were found on the disk, as those an adapter may change.
+    """The whole models that were found, as those an adapter may change.
 
     Attributes:
         aliases: What a path may begin with -> what is there: the place as it was written, where
@@ -37,15 +37,19 @@ class Bases:
     _paths: set[str] = field(default_factory=set)
     _folders: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _snapshots: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, source: str) -> None:
-        """Notes a model: the absolute path, without links, of its folder or file."""
-        path = Path(source)
+        """Notes a model: the absolute path, without links, of its folder or file; or a hub id."""
+        home, _, name = source.rpartition("/")
+        if not source.startswith("/"):
+            self._ids[source.partition("@")[0]].append(source)
+            return
         self._paths.add(source)
-        if hub_snapshot(path) == path:
-            self._snapshots[hub_id_of(path)].append(source)
+        if home.endswith("/snapshots") and hub_snapshot(Path(source)) == Path(source):
+            self._snapshots[hub_id_of(Path(source))].append(source)
         else:
-            self._folders[path.name].append(source)
+            self._folders[name].append(source)
 
     def with_base(self, adapter: Candidate, root: Path) -> Candidate | LeftOut:
         """Returns an adapter with its base, or why it has none. See `of`."""
@@ -101,7 +105,7 @@ class Bases:
         return None
 
     def _of_id(self, id: str, revision: str) -> list[str]:
-        """What was found of a hub's model: snapshots, the wanted one first; else folders."""
+        """What was found of a hub's model: its snapshots, else folders, else the id itself."""
         snapshots = self._snapshots.get(id, [])
         if len(snapshots) > 1:
             wanted = [each for each in snapshots if _is_at(Path(each), revision)]
@@ -109,12 +113,12 @@ class Bases:
         if snapshots:
             return snapshots
         parts = PurePosixPath(id).parts
-        ending = PurePosixPath(id).name
-        return [
+        folders = [
             each
-            for each in self._folders.get(ending, ())
+            for each in self._folders.get(PurePosixPath(id).name, ())
             if PurePosixPath(each).parts[-len(parts) :] == parts
         ]
+        return folders or self._ids.get(id, [])
 
 
 def _is_at(snapshot: Path, revision: str) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,19 +85,6 @@ def test_a_device_is_refused_by_what_it_is() -> None:
 def test_a_name_that_no_file_can_have_is_not_found(folder: Path, name: str) -> None:
     with pytest.raises(SourceNotFoundError):
         find_file(folder, name)
-
-
-@pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A folder of a user who may not read everything: root gives its rights up for the test."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    yield folder
-    os.seteuid(before)
-    shutil.rmtree(folder)
 
 
 def test_a_file_without_permission_is_unreadable(unprivileged: Path) -> None:

@@ -73,7 +73,8 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     for k in range(6):
         write_tensors(folder / f"m{k}" / "model.safetensors", "a.weight", "b.weight", rows=3 + k)
-    shutil.copy(path_of("crepe-tiny"), folder / "tiny.pth")
+    (folder / "crepe").mkdir()
+    shutil.copy(path_of("crepe-tiny"), folder / "crepe")
     (folder / "broken").mkdir()
     write_raw(folder / "broken" / "model.safetensors", b'{"a": 1}')
     (folder / "notes.txt").write_text("nothing to scan")
@@ -87,7 +88,7 @@ def test_every_model_becomes_cards_a_row_and_a_line_of_the_index(
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     out = tmp_path / "out"
-    names = {*(f"m{k}" for k in range(6)), "tiny.pth"}
+    names = {*(f"m{k}" for k in range(6)), "crepe"}
     rows = rows_of(out)
     assert set(rows) == names | {"broken"}
     assert {name for name, row in rows.items() if row[2] == "scanned"} == names
@@ -173,13 +174,13 @@ def test_what_is_excluded_or_too_large_is_skipped_with_the_reason(
     done = batch(models, "--out", "out", "--exclude", "m[12]", "--max-bytes", "1MB", cwd=tmp_path)
     rows = rows_of(tmp_path / "out")
     assert {name: row[3] for name, row in rows.items() if row[2] == "skipped"} == {
-        "m1": "excluded", "m2": "excluded", "tiny.pth": "larger-than-asked",
+        "m1": "excluded", "m2": "excluded", "crepe": "larger-than-asked",
     }  # fmt: skip
     assert "Models: 4 scanned, 1 refused, 3 skipped" in done.stdout
 
 
 def test_a_list_is_read_from_a_file_or_from_stdin(models: Path, tmp_path: Path) -> None:
-    lines = f"{models / 'm0'}\n\n{models / 'tiny.pth'}\n{tmp_path / 'nowhere'}\n"
+    lines = f"{models / 'm0'}\n\n{models / 'crepe'}\n{tmp_path / 'nowhere'}\n"
     (tmp_path / "list.txt").write_text(lines)
     from_file = batch("--list", "list.txt", "--out", "a", cwd=tmp_path)
     from_stdin = batch("--list", "-", "--out", "b", cwd=tmp_path, given=lines)

@@ -20,7 +20,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from thermoscan.batch.tasks import Result, Task, Watch
-from thermoscan.batch.worker import perform
 from thermoscan.errors import OptionError
 
 WORKER_BYTES = 300_000_000
@@ -155,7 +154,9 @@ _told: Connection | None = None
 
 def _begin(held: Connection, told: Connection, memory_bytes: int) -> None:
     """Prepares a worker process."""
-    import resource  # noqa: PLC0415 - only a worker needs it
+    import resource  # noqa: PLC0415 - only a worker needs them
+
+    import thermoscan.batch.worker  # noqa: F401, PLC0415 - now, not when the first task comes
 
     global _told  # noqa: PLW0603 - what a worker process is told once
     _told = told
@@ -172,6 +173,8 @@ def _end_with(held: Connection) -> None:
 
 def _work(task: Task) -> Result:
     """Performs a task in a worker process, and tells now and then how far it is."""
+    from thermoscan.batch.worker import perform  # noqa: PLC0415 - the main process scans nothing
+
     last = time.monotonic()
 
     def watch(name: str, done: int, total: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,8 @@ class Question:
         of: One of `thermoscan.catalogue.fields.SUBJECTS`.
         where: A condition by `thermoscan.catalogue.where`; None for every row.
         sort: Names of fields; one with a minus before it from the greatest down. What is missing
-            comes last either way, and rows that are equal in all come by their identity.
+            comes last either way, and rows that are equal in all come by their identity. Empty:
+            models by name, all else scan by scan, in its own order.
         columns: Names of the fields that are wanted; empty for the usual ones.
         limit: The most rows; None for all.
     """
@@ -52,10 +54,13 @@ class Answer:
             yield dict(zip(names, row, strict=True))
 
 
+@contextmanager
 def ask(
     connection: Connection, question: Question, among: ColumnElement[bool] | None = None
-) -> Answer:
-    """Asks a catalogue. The rows stream: none is kept, however many they are.
+) -> Iterator[Answer]:
+    """Asks a catalogue, and gives the answer for as long as the block lasts.
+
+    The rows stream: none is kept, however many they are.
 
     Args:
         connection: To the catalogue.
@@ -78,10 +83,12 @@ def ask(
         statement = statement.where(only)
     if question.where is not None:
         statement = statement.where(condition(question.where, about.fields, dialect))
-    keys = [_key(each, about.fields) for each in (*question.sort, *about.identity)]
-    statement = statement.order_by(*keys).limit(question.limit)
-    result = connection.execute(statement, execution_options={"yield_per": _ROWS_AT_ONCE})
-    return Answer(wanted, iter(result))
+    by = (*question.sort, *about.identity) if question.sort else about.natural
+    statement = statement.order_by(*(_key(each, about.fields) for each in by))
+    statement = statement.limit(question.limit)
+    options = {"yield_per": _ROWS_AT_ONCE}
+    with connection.execute(statement, execution_options=options) as result:
+        yield Answer(wanted, iter(result))
 
 
 def _key(name: str, fields: Mapping[str, Field]) -> ColumnElement[Any]:

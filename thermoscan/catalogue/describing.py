@@ -15,11 +15,10 @@ from thermoscan.catalogue.schema import scans
 
 Document = Mapping[str, Any]
 
-_SCAN = ("scan", "is_last", "status", "code", "commit", "identity", "at", "scanner", "options",
-         "reduced_temperature", "order", "errors", "warnings")  # fmt: skip
+_SCAN = ("scan", "is_last", "at", "status", "code", "identity", "scanner", "reduced_temperature",
+         "order")  # fmt: skip
 _FINDING = ("severity", "code", "layer", "message")
-_LAYER = ("position", "name", "role", "depth", "dtype", "rows", "columns", "temperature",
-          "reduced_temperature", "order", "transition_temperature", "engine_efficiency",
+_LAYER = ("position", "name", "role", "reduced_temperature", "order", "engine_efficiency",
           "sparsity")  # fmt: skip
 
 
@@ -46,7 +45,8 @@ def describe(connection: Connection, named: Named, layers: int | None) -> Descri
     def rows(question: Question, whole_model: bool = False) -> tuple[Document, ...]:
         of_model, of_scan = scans.c.model_id == named.model, scans.c.id == named.scan
         among = of_model if whole_model else of_scan
-        return tuple(ask(connection, question, among).documents())
+        with ask(connection, question, among) as answer:
+            return tuple(answer.documents())
 
     every = tuple(subject("scans", connection.dialect.name).fields)
     (model,) = rows(Question("scans", columns=every))

@@ -12,14 +12,19 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import islice
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from thermoscan.catalogue.asking import Row
 from thermoscan.catalogue.fields import Field, Kind
 from thermoscan.errors import CatalogueError
 
+T = TypeVar("T")
+
 ROWS_OF_A_GROUP = 50_000
-"""Of a row group in Parquet, and so what is held in memory."""
+"""Of a row group in Parquet, and so what is held in memory, as columns."""
+
+_ROWS_AT_ONCE = 1_000
+"""That are held as objects of Python, of which each takes some ten times as much."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -64,13 +69,18 @@ def to_parquet(fields: Sequence[Field], rows: Iterable[Row], file: BinaryIO) -> 
         Kind.TIME: pyarrow.timestamp("us", tz="UTC"),
     }
     schema = pyarrow.schema([(field.name, types[field.kind]) for field in fields])
+
+    def batch(part: list[Row]) -> Any:
+        columns = [
+            pyarrow.array(_storable(values, field), type=types[field.kind])
+            for values, field in zip(zip(*part, strict=True), fields, strict=True)
+        ]
+        return pyarrow.record_batch(columns, schema=schema)
+
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batches(rows):
-            columns = [
-                pyarrow.array(_storable(values, field), type=types[field.kind])
-                for values, field in zip(zip(*batch, strict=True), fields, strict=True)
-            ]
-            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+        batches = map(batch, _parts(rows, _ROWS_AT_ONCE))
+        for group in _parts(batches, ROWS_OF_A_GROUP // _ROWS_AT_ONCE):
+            writer.write_table(pyarrow.Table.from_batches(group))
 
 
 def json_value(value: Any) -> Any:
@@ -97,7 +107,7 @@ def _encodable(text: str | None) -> str | None:
     return None if text is None else text.encode(errors="backslashreplace").decode()
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, ROWS_OF_A_GROUP)):
-        yield batch
+def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part

@@ -66,6 +66,7 @@ class Subject:
         fields: Name -> field.
         usual: Names of the fields that are given where none are asked for.
         identity: Names of the fields that tell a row from every other: the last word in sorting.
+        natural: The same, for rows that are not sorted: such that ten million come without a wait.
     """
 
     source: FromClause
@@ -73,6 +74,7 @@ class Subject:
     fields: Mapping[str, Field]
     usual: tuple[str, ...]
     identity: tuple[str, ...]
+    natural: tuple[str, ...]
 
 
 SUBJECTS = ("layers", "models", "findings", "scans")
@@ -86,12 +88,10 @@ _KINDS = {
 }  # fmt: skip
 """Type of a column -> kind; what is not here is a word."""
 
-_MODEL = ("name", "status", "architecture", "parameters", "reduced_temperature", "order",
-          "work_efficiency", "bits_per_parameter", "sparsity", "errors", "warnings")  # fmt: skip
-_SCAN = ("scan", "name", "is_last", "status", "commit", "at", "reduced_temperature", "order",
-         "errors", "warnings")  # fmt: skip
-_LAYER = ("model.name", "position", "name", "role", "depth", "dtype", "parameters",
-          "reduced_temperature", "order", "engine_efficiency", "sparsity")  # fmt: skip
+_MODEL = ("name", "status", "architecture", "parameters", "reduced_temperature", "order", "errors",
+          "warnings")  # fmt: skip
+_SCAN = ("scan", "name", "at", "status", "commit", "reduced_temperature", "order")
+_LAYER = ("model.name", "name", "role", "reduced_temperature", "order", "sparsity")
 _FINDING = ("model.name", "severity", "code", "layer", "message")
 
 
@@ -107,16 +107,17 @@ def subject(of: str, dialect: str) -> Subject:
         revisions, revisions.c.id == scans.c.revision_id
     )
     if of == "models":
-        return Subject(scanned, scans.c.is_last, model, _MODEL, ("name",))
+        return Subject(scanned, scans.c.is_last, model, _MODEL, ("name",), ("name",))
     if of == "scans":
-        return Subject(scanned, None, model, _SCAN, ("name", "scan"))
+        return Subject(scanned, None, model, _SCAN, ("name", "scan"), ("scan",))
     table, usual = (layers, _LAYER) if of == "layers" else (findings, _FINDING)
     fields = {field.name: field for field in _fields(table, dialect)}
     for name, each in model.items():
         reached = f"model.{name}"
         fields[reached] = Field(reached, each.kind, each.expression, each.meaning)
     source = scanned.join(table, table.c.scan_id == scans.c.id)
-    return Subject(source, scans.c.is_last, fields, usual, ("model.name", "position"))
+    identity, natural = ("model.name", "position"), ("model.scan", "position")
+    return Subject(source, scans.c.is_last, fields, usual, identity, natural)
 
 
 def _fields(table: FromClause, dialect: str) -> Iterator[Field]:

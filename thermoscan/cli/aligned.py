@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import chain, islice
+from types import NoneType
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -33,10 +34,13 @@ def aligned(names: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> 
     """Yields a line of names and one for each row, numbers to the right."""
     iterator = iter(rows)
     first = list(islice(iterator, _LOOKED_AT))
-    right = [_is_number([row[k] for row in first]) for k in range(len(names))]
+    columns = list(zip(*first, strict=True)) or [()] * len(names)
+    right = [_is_number(column) for column in columns]
     texts = [[shown(value) for value in row] for row in first]
     widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
-    widths = _fitted(widths, right, width)
+    least = [_least(column) for column in columns]
+    _fit(widths, [k for k, each in enumerate(least) if each == _LEAST], least, width)
+    _fit(widths, range(len(least)), least, width)
     for cells in chain([names], texts, ([shown(value) for value in row] for row in iterator)):
         padded = map(_padded, cells, widths, right)
         yield _GAP.join(padded).rstrip()
@@ -60,30 +64,30 @@ def shown(value: Any, limit: int = _WIDEST) -> str:
     return printable(str(value), limit)
 
 
-def _is_number(values: list[Any]) -> bool:
-    known = [each for each in values if each is not None]
-    return bool(known) and all(
-        isinstance(each, (int, float)) and not isinstance(each, bool) for each in known
+def _is_number(values: Iterable[Any]) -> bool:
+    return all(
+        isinstance(each, (int, float, NoneType)) and not isinstance(each, bool) for each in values
     )
 
 
-def _fitted(widths: list[int], right: list[bool], width: int) -> list[int]:
-    """Returns widths that fit the line, as far as texts can be cut: the widest first."""
-    widths = list(widths)
+def _least(values: Iterable[Any]) -> int:
+    """Returns how wide a column has to be: only texts, and names of columns, may be cut."""
+    fixed = [cell_len(shown(each)) for each in values if not isinstance(each, (str, NoneType))]
+    return max([_LEAST, *fixed])
+
+
+def _fit(widths: list[int], cut: Sequence[int], least: Sequence[int], width: int) -> None:
+    """Narrows the widest of some columns until the line fits, or they are as narrow as can be."""
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-    texts = [k for k, is_number in enumerate(right) if not is_number]
-    while excess > 0 and texts:
-        widest = max(texts, key=lambda k: widths[k])
-        if widths[widest] <= _LEAST:
-            break
-        widths[widest] -= 1
-        excess -= 1
-    return widths
+    for _ in range(excess):
+        wide = [k for k in cut if widths[k] > least[k]]
+        if wide:
+            widths[max(wide, key=lambda k: widths[k])] -= 1
 
 
 def _padded(text: str, width: int, right: bool) -> str:
     size = cell_len(text)
-    if size > width and not right:
+    if size > width:
         return set_cell_size(_shortened(text, width), width)
     return " " * (width - size) + text if right else text + " " * (width - size)
 

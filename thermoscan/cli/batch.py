@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,7 +36,7 @@ _STATUSES = ("scanned", "refused", "skipped")
 @click.option(
     "--list",
     "list_file",
-    type=click.File("r", encoding="utf-8"),
+    type=click.Path(allow_dash=True, path_type=str),
     metavar="FILE",
     help="Scan the paths and hub ids in FILE instead, one a line; - is standard input.",
 )
@@ -95,7 +94,7 @@ _STATUSES = ("scanned", "refused", "skipped")
 @click.option("-q", "--quiet", is_flag=True, help="Print the path of the index alone.")  # fmt: skip
 def batch(
     folder: str | None,
-    list_file: TextIO | None,
+    list_file: str | None,
     hub: str | None,
     out: Path,
     catalogue: str | None,
@@ -159,7 +158,7 @@ def batch(
 
 
 def _found(
-    folder: str | None, list_file: TextIO | None, hub: str | None
+    folder: str | None, list_file: str | None, hub: str | None
 ) -> Iterator[Candidate | LeftOut]:
     """Returns what there is to scan, at the place that was given.
 
@@ -171,17 +170,8 @@ def _found(
     if sum(given is not None for given in (folder, list_file, hub)) != 1:
         reason = "name one of these: a FOLDER, a --list of models, a --hub query"
         raise OptionError("places", reason)
-    if list_file is not None:
-        return chain.from_iterable(
-            collection_for(line).candidates(line) for line in _lines(list_file)
-        )
-    place = folder if folder is not None else f"hub:{hub}"
+    place = folder or (f"list:{list_file}" if list_file is not None else f"hub:{hub}")
     return collection_for(place).candidates(place)
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yields the lines that are not empty."""
-    return (line.strip() for line in file if line.strip())
 
 
 def _executor(workers: int | None, memory: str | None, cluster: str | None) -> Executor:

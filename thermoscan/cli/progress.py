@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from thermoscan.cli.environment import NO_PROGRESS, is_set
-from thermoscan.scanner.measure import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+    from thermoscan.scanner.measure import Progress
 
 Steps = Callable[[str, int, int], None]
 """As `thermoscan.probe.road.Progress`, which this need not import."""
