@@ -18,6 +18,9 @@ Architecture, which is also the order of the work::
 `probe`              the same model run on data, and what that measures of its layers (needs torch)
 `card`, `card_io`    the published record and its JSON
 `attaching`          a report put into a model card, and nothing else of that changed
+`batch`              many models: found, scanned by workers that may die, kept
+`catalogue`          the database of models, scans, layers and findings, and questions to it
+`writing`            files that are whole or absent, folders that any name may have
 `cli`                the command line, which alone composes the core with adapters and reporters
 ===================  ============================================================================
 

@@ -31,8 +31,9 @@ class HtmlIndex:
         """Yields name and text of each page; the same entries give the same texts."""
         overview = overview_of(entries)
         pages = max(1, -(-len(overview.models) // MODELS))
+        base = any(model.figures[_REFRESH] is not None for model in overview.models)
         for number in range(1, pages + 1):
-            yield file_name(number), _page(overview, number, pages)
+            yield file_name(number), _page(overview, number, pages, base)
 
 
 def file_name(number: int) -> str:
@@ -73,11 +74,11 @@ def links_of(number: int, pages: int) -> tuple[PageLink, ...]:
     )
 
 
-def _page(overview: Overview, number: int, pages: int) -> str:
+def _page(overview: Overview, number: int, pages: int, base: bool) -> str:
+    """A page's text; `base` says whether any model has a base checkpoint."""
     style, script = asset("page.css", "index.css"), asset("table.js", "index.js")
     start = (number - 1) * MODELS
     models = overview.models[start : start + MODELS]
-    base = any(model.figures[_REFRESH] is not None for model in overview.models)
     text = environment().get_template("index.html.j2").render(
         summary=summary_of(overview),
         lists=lists_of(overview) if number == 1 else (),

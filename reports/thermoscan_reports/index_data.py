@@ -29,6 +29,7 @@ from thermoscan_reports.verdict import LAPLACE_ORDER
 NAME_LIMIT = 100
 _REASON_LIMIT = 200
 _WORD_LIMIT = 40
+_PATH_LIMIT = 500
 _CODES_SHOWN = 3
 
 
@@ -196,12 +197,14 @@ def overview_of(entries: Iterable[IndexEntry]) -> Overview:
 
 
 def href_of(path: str | None) -> str | None:
-    """Returns a relative path as the address of a link; None where it is none below the page.
+    """Returns a relative path as the address of a link.
+
+    None where there is none, or none of a length that can be, below the page.
 
     >>> href_of("cards/a b#c/card.html"), href_of("javascript:alert(1)"), href_of("//evil/x")
     ('cards/a%20b%23c/card.html', 'javascript%3Aalert(1)', None)
     """
-    if not path or path.startswith("/") or ".." in path.split("/"):
+    if not path or len(path) > _PATH_LIMIT or path.startswith("/") or ".." in path.split("/"):
         return None
     return quote(path, safe="/()", errors="surrogatepass")
 

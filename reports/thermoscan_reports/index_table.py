@@ -32,11 +32,11 @@ _Key = float | str | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what that means, and whether its cells are numbers."""
+    """A column: its heading, what that means, and whether it is first sorted from the top down."""
 
     heading: str
     meaning: str
-    number: bool
+    falls: bool
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _columns(deviations: Mapping[int, tuple[Deviation, ...]], base: bool) -> lis
         ),
         *figures,
         _Measured(
-            Column("Findings", "by severity, with the worst ones’ names", False),
+            Column("Findings", "by severity, with the worst ones’ names", True),
             lambda _, model: findings_in_words(model),
             lambda _, model: model.findings if model.severity else None,
         ),

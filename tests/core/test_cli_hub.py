@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.batches import write_long
 from support.loopback_hub import LoopbackHub
 from support.safetensors_files import write_tensors
 
@@ -179,3 +180,42 @@ def test_the_hubs_own_command_runs_it_once_it_is_registered(
     wrong = hf("scan", "--wrong")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("Usage: hf thermoscan scan [OPTIONS] MODEL\n")
+
+
+def test_a_batch_of_a_query_reads_each_model_once(hub: LoopbackHub, tmp_path: Path) -> None:
+    weights = write_tensors(tmp_path / "w", "a.weight", rows=7).read_bytes()
+    for k in range(5):
+        hub.add(f"many/m{k}", {"model.safetensors": weights, "config.json": b"{}"})
+    hub.add("many/none", {"README.md": b"no weights"})
+    query = ("batch", "--hub", "author=many", "--out", "out")
+    first = run(hub, tmp_path, *query)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "Models: 5 scanned, 0 refused, 1 skipped" in first.stdout
+    before = len(hub.requests)
+    again = run(hub, tmp_path, *query)
+    assert "This run: 0 scanned, 0 refused, 0 skipped, 6 unchanged" in again.stdout
+    assert all(each.origin != "content" for each in hub.requests[before:])
+    hub.repositories["many/m2"].commit({"model.safetensors": weights[:-4] + b"\1\1\1\1"})
+    third = run(hub, tmp_path, *query)
+    assert "This run: 1 scanned, 0 refused, 0 skipped, 5 unchanged" in third.stdout
+
+
+def test_a_batch_that_the_hub_fails_is_tried_again_by_the_next_run(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("org/name\norg/private\n")
+    listed = ("batch", "--list", "list.txt", "--out", "out")
+    closed = run(hub, tmp_path, *listed)
+    assert "Models: 1 scanned, 1 refused, 0 skipped" in closed.stdout
+    opened = run(hub, tmp_path, *listed, HF_TOKEN="hf_reader")
+    assert "This run: 1 scanned, 0 refused, 0 skipped, 1 unchanged" in opened.stdout
+
+
+def test_a_person_sees_how_many_models_are_done(hub: LoopbackHub, tmp_path: Path) -> None:
+    for k in range(3):
+        write_tensors(tmp_path / "models" / f"m{k}" / "model.safetensors", "a.weight", rows=k + 2)
+    write_long(tmp_path / "models" / "[red]long[/red]" / "model.safetensors")
+    seen = on_a_terminal(hub, tmp_path, "batch", "models")
+    assert "of 4 models" in seen
+    assert "[red]long[/red]" in seen
+    assert seen.index("of 4 models") < seen.index("Models: 4 scanned")

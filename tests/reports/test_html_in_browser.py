@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from support import cards
+from support.browsing import Opened, Scheme, Visit
 
 from thermoscan.card import Card
 from thermoscan_reports.html_report import HtmlReporter
@@ -27,18 +26,6 @@ CARDS: dict[str, Callable[[], Card]] = {
     "300": lambda: cards.of_layers(300),
     "5000": lambda: cards.of_layers(5000),
 }
-Scheme = Literal["light", "dark"]
-
-
-@dataclass
-class Opened:
-    """A page in the browser, what it asked for, and what it complained about."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-
-
 Open = Callable[..., Opened]
 
 
@@ -52,9 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Open]:
+def opened(visit: Visit, folder: Path) -> Open:
     """Opens the page of a card of `CARDS`; on a fragment, in colours, in a width, with scripts."""
-    contexts = []
 
     def open_(
         name: str,
@@ -63,26 +49,13 @@ def opened(browser: Browser, folder: Path) -> Iterator[Open]:
         width: int = 1280,
         script: bool = True,
     ) -> Opened:
-        context = browser.new_context(
-            color_scheme=scheme,
-            viewport={"width": width, "height": 800},
-            java_script_enabled=script,
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        found = Opened(context.new_page())
-        found.page.on("request", lambda request: found.requests.append(request.url))
-        found.page.on("console", lambda message: found.messages.append(message.text))
-        found.page.on("pageerror", lambda error: found.messages.append(str(error)))
-        found.page.on("dialog", lambda dialog: found.messages.append(f"dialog {dialog.message}"))
-        found.page.goto(f"{(folder / f'{name}.html').as_uri()}{fragment}")
+        url = f"{(folder / f'{name}.html').as_uri()}{fragment}"
+        found = visit(url, scheme, width, script)
         if script and name != "bare":
             found.page.wait_for_selector("#tools:visible")
         return found
 
-    yield open_
-    for context in contexts:
-        context.close()
+    return open_
 
 
 def column(page: Page, place: int) -> list[str]:

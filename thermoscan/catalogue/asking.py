@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +54,13 @@ class Answer:
             yield dict(zip(names, row, strict=True))
 
 
+@contextmanager
 def ask(
     connection: Connection, question: Question, among: ColumnElement[bool] | None = None
-) -> Answer:
-    """Asks a catalogue. The rows stream: none is kept, however many they are.
+) -> Iterator[Answer]:
+    """Asks a catalogue, and gives the answer for as long as the block lasts.
+
+    The rows stream: none is kept, however many they are.
 
     Args:
         connection: To the catalogue.
@@ -82,8 +86,9 @@ def ask(
     by = (*question.sort, *about.identity) if question.sort else about.natural
     statement = statement.order_by(*(_key(each, about.fields) for each in by))
     statement = statement.limit(question.limit)
-    result = connection.execute(statement, execution_options={"yield_per": _ROWS_AT_ONCE})
-    return Answer(wanted, iter(result))
+    options = {"yield_per": _ROWS_AT_ONCE}
+    with connection.execute(statement, execution_options=options) as result:
+        yield Answer(wanted, iter(result))
 
 
 def _key(name: str, fields: Mapping[str, Field]) -> ColumnElement[Any]:

@@ -45,7 +45,8 @@ def describe(connection: Connection, named: Named, layers: int | None) -> Descri
     def rows(question: Question, whole_model: bool = False) -> tuple[Document, ...]:
         of_model, of_scan = scans.c.model_id == named.model, scans.c.id == named.scan
         among = of_model if whole_model else of_scan
-        return tuple(ask(connection, question, among).documents())
+        with ask(connection, question, among) as answer:
+            return tuple(answer.documents())
 
     every = tuple(subject("scans", connection.dialect.name).fields)
     (model,) = rows(Question("scans", columns=every))

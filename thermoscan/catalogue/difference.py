@@ -30,6 +30,7 @@ MOVES = ("reduced_temperature", "order", "sparsity")
 _WHO = ("scan", "name", "status", "code", "reason", "commit", "identity", "architecture",
         "scanner", "options", "at", "sampled")  # fmt: skip
 _LAYER = ("position", "name", "role", "dtype", "rows", "columns", "digest", *MOVES)
+_FINDING = ("severity", "code", "layer")
 
 Document = Mapping[str, Any]
 
@@ -108,14 +109,13 @@ def difference(connection: Connection, before: Named, after: Named) -> Differenc
 
 def _model(connection: Connection, named: Named) -> Document:
     question = Question("scans", columns=(*_WHO, *FIGURES))
-    (found,) = ask(connection, question, scans.c.id == named.scan).documents()
+    (found,) = _documents(connection, question, named)
     return found
 
 
 def _layers_of(connection: Connection, named: Named) -> dict[str, Document]:
     question = Question("layers", columns=_LAYER)
-    rows = ask(connection, question, scans.c.id == named.scan).documents()
-    return {each["name"]: each for each in rows}
+    return {each["name"]: each for each in _documents(connection, question, named)}
 
 
 def _layers(
@@ -155,14 +155,16 @@ def _move(name: str, before: float | None, after: float | None) -> Move:
 
 
 def _findings_of(connection: Connection, named: Named) -> list[tuple[Any, ...]]:
-    question = Question("findings", columns=("severity", "code", "layer"))
-    return [tuple(each) for each in ask(connection, question, scans.c.id == named.scan).rows]
+    question = Question("findings", columns=_FINDING)
+    return [tuple(each.values()) for each in _documents(connection, question, named)]
+
+
+def _documents(connection: Connection, question: Question, named: Named) -> list[Document]:
+    with ask(connection, question, scans.c.id == named.scan) as answer:
+        return list(answer.documents())
 
 
 def _beyond(these: list[tuple[Any, ...]], those: list[tuple[Any, ...]]) -> tuple[Document, ...]:
     """Returns the findings in `these` that `those` have not, each as often as it is one more."""
     more = Counter(these) - Counter(those)
-    return tuple(
-        {"severity": severity, "code": code, "layer": layer}
-        for severity, code, layer in more.elements()
-    )
+    return tuple(dict(zip(_FINDING, each, strict=True)) for each in more.elements())

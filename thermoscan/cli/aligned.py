@@ -38,8 +38,9 @@ def aligned(names: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> 
     right = [_is_number(column) for column in columns]
     texts = [[shown(value) for value in row] for row in first]
     widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
-    cut = [k for k, column in enumerate(columns) if any(isinstance(each, str) for each in column)]
-    _fit(widths, cut, width)
+    least = [_least(column) for column in columns]
+    _fit(widths, [k for k, each in enumerate(least) if each == _LEAST], least, width)
+    _fit(widths, range(len(least)), least, width)
     for cells in chain([names], texts, ([shown(value) for value in row] for row in iterator)):
         padded = map(_padded, cells, widths, right)
         yield _GAP.join(padded).rstrip()
@@ -69,20 +70,24 @@ def _is_number(values: Iterable[Any]) -> bool:
     )
 
 
-def _fit(widths: list[int], cut: Sequence[int], width: int) -> None:
-    """Narrows the columns that may be cut until the line fits, as far as it goes, widest first."""
+def _least(values: Iterable[Any]) -> int:
+    """Returns how wide a column has to be: only texts, and names of columns, may be cut."""
+    fixed = [cell_len(shown(each)) for each in values if not isinstance(each, (str, NoneType))]
+    return max([_LEAST, *fixed])
+
+
+def _fit(widths: list[int], cut: Sequence[int], least: Sequence[int], width: int) -> None:
+    """Narrows the widest of some columns until the line fits, or they are as narrow as can be."""
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-    while excess > 0 and cut:
-        widest = max(cut, key=lambda k: widths[k])
-        if widths[widest] <= _LEAST:
-            return
-        widths[widest] -= 1
-        excess -= 1
+    for _ in range(excess):
+        wide = [k for k in cut if widths[k] > least[k]]
+        if wide:
+            widths[max(wide, key=lambda k: widths[k])] -= 1
 
 
 def _padded(text: str, width: int, right: bool) -> str:
     size = cell_len(text)
-    if size > width and not right:
+    if size > width:
         return set_cell_size(_shortened(text, width), width)
     return " " * (width - size) + text if right else text + " " * (width - size)
 

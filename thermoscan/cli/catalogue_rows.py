@@ -27,26 +27,27 @@ _FIRST = 100
 def print_table(connection: Connection, question: Question) -> None:
     """Prints an aligned table, of the first rows where the question sets no limit."""
     limit = question.limit or _FIRST
-    answer = ask(connection, replace(question, limit=limit + 1))
-    names = [field.name for field in answer.fields]
-    for line in aligned(names, islice(answer.rows, limit), columns_of_terminal()):
-        click.echo(line)
-    if question.limit is None and next(answer.rows, None) is not None:
+    with ask(connection, replace(question, limit=limit + 1)) as answer:
+        names = [field.name for field in answer.fields]
+        for line in aligned(names, islice(answer.rows, limit), columns_of_terminal()):
+            click.echo(line)
+        more = next(answer.rows, None) is not None
+    if more and question.limit is None:
         hint = "--limit shows more; --csv and --json give all of them"
         click.echo(f"These are the first {_FIRST} rows: {hint}.", err=True)
 
 
 def print_csv(connection: Connection, question: Question) -> None:
     """Prints CSV; on a terminal, what would steer it is made visible."""
-    answer = ask(connection, question)
-    rows = _visible(answer) if sys.stdout.isatty() else answer.rows
-    to_csv(answer.fields, rows, sys.stdout)
+    with ask(connection, question) as answer:
+        rows = _visible(answer) if sys.stdout.isatty() else answer.rows
+        to_csv(answer.fields, rows, sys.stdout)
 
 
 def print_json(connection: Connection, question: Question) -> None:
     """Prints a JSON object per line."""
-    answer = ask(connection, question)
-    to_json_lines(answer.fields, answer.rows, sys.stdout)
+    with ask(connection, question) as answer:
+        to_json_lines(answer.fields, answer.rows, sys.stdout)
 
 
 def export_rows(connection: Connection, question: Question, file: Path) -> None:
@@ -62,8 +63,7 @@ def export_rows(connection: Connection, question: Question, file: Path) -> None:
         reason = "an export is a .parquet or a .csv, by the end of its name"
         raise OptionError("export-format", reason, file=str(file))
     columns = question.columns or tuple(subject(question.of, connection.dialect.name).fields)
-    answer = ask(connection, replace(question, columns=columns))
-    with whole_file(file) as binary:
+    with ask(connection, replace(question, columns=columns)) as answer, whole_file(file) as binary:
         if suffix == ".parquet":
             to_parquet(answer.fields, answer.rows, binary)
         else:

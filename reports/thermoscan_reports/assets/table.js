@@ -1,14 +1,14 @@
 // Unpacks a table (packing.py says how it is packed), draws it 30 rows at a time, sorts, filters, turns pages.
 // What follows it in the script says which rows to keep(i), how to fill(row, i), and by what else to sort.
+// A column of numbers falls first; one whose button has a value rises.
 // T table, N names, K sort keys by column, O the rows listed, in order, p page.
-(async ()=>{
+(async()=>{
 let k=0,p=0,by,up,O;
 const D=document,$=i=>D.getElementById(i),
-zip=Uint8Array.from(atob($('rows').textContent),c=>c.charCodeAt()),
-T=await new Response(new Blob([zip]).stream().pipeThrough(new DecompressionStream('gzip'))).json(),
+T=await new Response(new Blob([Uint8Array.from(atob($('rows').textContent),c=>c.charCodeAt())]).stream().pipeThrough(new DecompressionStream('gzip'))).json(),
 words=w=>w.rows.map(r=>w.words[r]),
 N=words(T.names).map(t=>t.replace(/\n/g,()=>T.names.numbers[k++])),
-K=[[...N.keys()],...T.numbers.map(c=>[...c.letters].map((e,i)=>e=='.'?null :
+K=[[...N.keys()],...T.numbers.map(c=>[...c.letters].map((e,i)=>e=='.'?null:
 +((e<'a'?'-':'')+c.digits.substr(3*i,3)+'e'+((e.charCodeAt()&31)-16))))],
 show=(v,a=Math.abs(v))=>v==null?'–':a&&a<1e-4?v.toExponential(2):a<999.5||a>=999500?v.toPrecision(3):v.toFixed(),
 cell=(r,t)=>Object.assign(r.insertCell(),{textContent:t}),
@@ -34,7 +34,7 @@ heads=D.querySelectorAll('thead button');
 heads.forEach((b,j)=>{
 b.disabled=0;
 b.onclick=()=>{
-up=by==j?-up:j?-1:1;by=j;list();
+up=by==j?-up:b.value||-1;by=j;list();
 heads.forEach(h=>h.parentNode.ariaSort=h!=b?'none':up>0?'ascending':'descending')
 }
 });
