@@ -208,13 +208,14 @@ def test_names_sort_up_first_by_keyboard_too_and_the_number_sign_restores_the_or
 
 def test_findings_sort_by_the_worst_severity_then_by_number(opened: Open) -> None:
     page = opened("500").page
+    entries = by_name("500")
     page.locator("#list thead button", has_text="Findings").click()
     counts = [
         tuple(entry.findings.get(key, 0) for key in ("error", "warning", "info"))
-        for entry in by_name("500").values()
+        for entry in entries.values()
     ]
     shown_counts = [
-        tuple(by_name("500")[name].findings.get(key, 0) for key in ("error", "warning", "info"))
+        tuple(entries[name].findings.get(key, 0) for key in ("error", "warning", "info"))
         for name in column(page, "Model")
     ]
     assert shown_counts == sorted(counts, reverse=True)[:ROWS]
