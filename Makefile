@@ -58,6 +58,10 @@ bench-rivals: .venv/dev .venv/checkpoints rivals
 bench-remote: .venv/dev
 	$(BIN)/python -m benchmarks remote
 
+.PHONY: bench-catalogue
+bench-catalogue: .venv/dev
+	$(BIN)/python -m benchmarks catalogue-sqlite catalogue-postgresql
+
 rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 
 .venv-rivals/%: constraints.txt

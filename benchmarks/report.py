@@ -30,6 +30,12 @@ run, the sides taking turns; a ratio is the median over the rounds. The others a
 [here](benchmarks.md).
 
 """,
+    "catalogue-figures.md": """# Figures of a large catalogue
+
+Written by `make bench-catalogue`, which takes about half an hour and 10 GB in the system's
+temporary folder. What the tables are is said [here](catalogue.md).
+
+""",
 }
 
 

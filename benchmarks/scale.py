@@ -20,6 +20,8 @@ class Scale:
         rounds: Interleaved rounds of a comparison.
         latencies_ms: What a hub adds to each request, one after the other.
         starts: Interleaved rounds where a process takes less than a second.
+        models: Models of a catalogue.
+        model_layers: Layers of each of them.
     """
 
     tensor_file: int
@@ -32,6 +34,8 @@ class Scale:
     rounds: int
     latencies_ms: tuple[int, ...]
     starts: int
+    models: int
+    model_layers: int
 
 
 FULL = Scale(
@@ -45,6 +49,8 @@ FULL = Scale(
     rounds=5,
     latencies_ms=(0, 20, 50),
     starts=11,
+    models=100_000,
+    model_layers=100,
 )
 SMALL = Scale(
     tensor_file=1 << 20,
@@ -57,4 +63,6 @@ SMALL = Scale(
     rounds=2,
     latencies_ms=(0,),
     starts=1,
+    models=200,
+    model_layers=10,
 )

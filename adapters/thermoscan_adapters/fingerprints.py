@@ -7,6 +7,7 @@ its sub-folders, one level deep as `opening` looks. Of a folder on disk it makes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from thermoscan_adapters.index import read_index
 from thermoscan_adapters.selection import indexed_format, looks_like_weights
 from thermoscan_adapters.weight_sets import read_json
 
+#: A blob of a Hugging Face cache: git's id of a small file, the sha256 of a large one.
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SAYS = frozenset({"config.json", lora_config.FILE, pipelines.FILE})
 
 
@@ -125,7 +128,7 @@ def _marked(folder: Path, name: str) -> tuple[str, int, str]:
 
 def _mark(file: DiskFile) -> str:
     """What changes with a file: the name of a cache's blob, which is a digest; else its stamp."""
-    if file.path.parent.name == "blobs" and file.path.parent.parent.name.startswith("models--"):
+    if file.path.parent.name == "blobs" and _DIGEST.fullmatch(file.path.name):
         return file.path.name
     stamp = file.stamp
     return f"{stamp.device:x}-{stamp.inode:x}-{stamp.modified_ns:x}"

@@ -63,7 +63,7 @@ def _found(entry: Mapping[str, Any], place: str, *, known: bool) -> Candidate | 
         known: Whether the hub is told who asks.
     """
     id, commit, gated = entry["id"], entry.get("sha"), entry.get("gated")
-    if not isinstance(id, str):
+    if not isinstance(id, str) or not id:
         raise HubError("hub-answer", "the hub lists a model without a name", file=place)
     if not is_hub_id(id):
         return LeftOut(id, "refused", "hub-name", "it is not the id of a model (ORG/NAME)")

@@ -337,6 +337,17 @@ def test_a_folder_called_as_a_snapshot_keeps_its_name_and_so_does_the_snapshot(
     assert set(found_in(tmp_path)) == {"org/m@c0", "models--org--m/snapshots/c0"}
 
 
+def test_what_else_is_in_the_folder_of_a_cached_repository_is_not_looked_into(
+    tmp_path: Path,
+) -> None:
+    repository = tmp_path / "models--m"
+    names = ("m@c0.pt", "snapshots/m@c0.pt", "blobs/a.pt", "snapshots/c0.pt/model.safetensors")
+    write(repository, *names)
+    assert set(found_in(repository)) == set(found_in(tmp_path)) == {"m@c0.pt"}
+    (repository / "snapshots" / "c0.pt" / "m@c0.pt").mkdir()
+    assert set(found_in(repository / "snapshots" / "c0.pt")) == {"./m@c0.pt"}
+
+
 # Hostile trees.
 
 
@@ -356,10 +367,14 @@ def test_what_is_no_file_is_refused_and_what_lies_beside_is_scanned(tmp_path: Pa
     assert DiskAdapter().open(whole.source, OpenOptions(file=whole.file)).tensors
 
 
-def test_a_folder_with_the_name_of_weights_is_looked_into(tmp_path: Path) -> None:
-    write(tmp_path / "m", "model.safetensors/model.safetensors", "pytorch_model.bin")
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_folder_with_the_name_of_weights_is_looked_into(tmp_path: Path, linked: bool) -> None:
+    inner = "n" if linked else "model.safetensors"
+    write(tmp_path / "m", f"{inner}/model.safetensors", "pytorch_model.bin")
+    if linked:
+        (tmp_path / "m" / "model.safetensors").symlink_to("n")
     found = models_in(tmp_path)
-    assert set(found) == {"m", "m/model.safetensors"}
+    assert set(found) == {"m", f"m/{inner}"}
     for each in found.values():
         assert DiskAdapter().open(each.source, OpenOptions(file=each.file)).tensors
 

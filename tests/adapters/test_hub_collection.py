@@ -136,7 +136,14 @@ def test_who_is_known_to_the_hub_may_have_been_let_in(
     ]
 
 
-HOSTILE = ["../../etc/passwd", "/etc/passwd", "https://evil.example/x/y", "org/na\nme", "a/b/c", ""]
+HOSTILE = [
+    "../../etc/passwd",
+    "/etc/passwd",
+    "https://evil.example/x/y",
+    "org/na\nme",
+    "a/b/c",
+    "a" * 300,
+]
 
 
 @pytest.mark.parametrize("id", HOSTILE)
@@ -157,6 +164,7 @@ def _http(body: str) -> bytes:
     [
         ('[{"sha": "x"}]', "hub-answer"),
         ('[{"id": 3}]', "hub-answer"),
+        ('[{"id": ""}]', "hub-answer"),
         ('{"error": "no"}', "hub-answer"),
         ("[1]", "hub-answer"),
         ("<html>", "hub-answer"),

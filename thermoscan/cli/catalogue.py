@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SUBJECTS = ("layers", "models", "findings", "scans")
+_WHERE = "Such as 'order > 0.5': see docs/querying.md."
 _LAYERS = 40
 """That are shown of a model where not all are asked for."""
 
@@ -51,7 +52,7 @@ def _with_rows(command: F) -> F:
     """Adds the options that say which rows, and how."""
     for option in reversed(
         (
-            click.option("--where", metavar="CONDITION", help="Only these: see docs/querying.md."),
+            click.option("--where", metavar="CONDITION", help=_WHERE),
             click.option(
                 "--sort",
                 type=_Names(),
@@ -61,7 +62,7 @@ def _with_rows(command: F) -> F:
             ),
             click.option("--limit", type=click.IntRange(1), help="The most rows."),
             click.option(
-                "--columns", type=_Names(), metavar="COLUMNS", default=(), help="Such as name,role."
+                "--columns", type=_Names(), metavar="COLUMNS", default=(), help="These, such as name,order."
             ),
             click.option("--json", "as_json", is_flag=True, help="A JSON object per line."),
             click.option("--csv", "as_csv", is_flag=True, help="CSV with a header."),
@@ -158,7 +159,7 @@ def diff(before: str, after: str, place: str, as_json: bool, exit_code: bool) ->
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @_with_place
 @_of_option
-@click.option("--where", metavar="CONDITION", help="Only these: see docs/querying.md.")
+@click.option("--where", metavar="CONDITION", help=_WHERE)
 @click.option("--columns", type=_Names(), metavar="COLUMNS", default=(), help="Not all of them.")
 def export(file: Path, place: str, **asked: Any) -> None:
     """Writes rows to FILE, a .parquet or a .csv."""
