@@ -62,7 +62,11 @@ def _with_rows(command: F) -> F:
             ),
             click.option("--limit", type=click.IntRange(1), help="The most rows."),
             click.option(
-                "--columns", type=_Names(), metavar="COLUMNS", default=(), help="These, such as name,order."
+                "--columns",
+                type=_Names(),
+                metavar="COLUMNS",
+                default=(),
+                help="These, such as name,order.",
             ),
             click.option("--json", "as_json", is_flag=True, help="A JSON object per line."),
             click.option("--csv", "as_csv", is_flag=True, help="CSV with a header."),
