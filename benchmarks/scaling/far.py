@@ -130,9 +130,17 @@ def measure(scale: Scale, here: Here, kept: Keeping) -> Far:
 
 
 def _line(first: _Asked, second: _Asked, value: Callable[[_Asked], float]) -> Cost:
-    """Returns the line through two runs, over the bytes that were read; it does not fall."""
-    slope = max(0.0, (value(second) - value(first)) / (second.nbytes - first.nbytes))
-    return Cost(max(0.0, value(first) - slope * first.nbytes), slope)
+    return line((first.nbytes, value(first)), (second.nbytes, value(second)))
+
+
+def line(first: tuple[float, float], second: tuple[float, float]) -> Cost:
+    """Returns the cost by bytes read that goes through two points, bytes and value.
+
+    Where the line would begin below nothing, it begins at nothing and goes through the second.
+    """
+    slope = (second[1] - first[1]) / (second[0] - first[0])
+    begin = max(0.0, first[1] - slope * first[0])
+    return Cost(begin, (second[1] - begin) / second[0])
 
 
 def _ask(folder: Path, sample: SampleSize | None, known: Mapping[str, str] | None = None) -> _Asked:

@@ -11,7 +11,7 @@ from benchmarks import report, small_models, watching
 from benchmarks.scale import SMALL
 from benchmarks.scaling import executors, keeping, tables
 from benchmarks.scaling.assumptions import LIMITS, MODELS, SIZES, WORKER_RATE, WORKERS
-from benchmarks.scaling.far import Works
+from benchmarks.scaling.far import Works, line
 from benchmarks.scaling.model import Cost, Work
 from thermoscan.batch.candidates import Candidate
 from thermoscan.batch.worker import perform
@@ -79,6 +79,17 @@ def test_keeping_a_result_is_measured_with_its_files_on_the_disk() -> None:
     assert kept.result_bytes == sum(len(text.encode()) for text in result.files.values())
     assert kept.disk_bytes > kept.result_bytes
     assert kept.scanned > 0 < kept.unchanged
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "model", "byte"),
+    [((10, 7), (20, 9), 5, 0.2), ((10, 7), (20, 7), 7, 0), ((10, 1), (20, 40), 0, 2)],
+)
+def test_a_cost_is_the_line_through_two_runs_and_never_begins_below_nothing(
+    first: tuple[float, float], second: tuple[float, float], model: float, byte: float
+) -> None:
+    found = line(first, second)
+    assert (found.model, found.byte) == (pytest.approx(model), pytest.approx(byte))
 
 
 REQUESTS = {"API": Cost(4), "files": Cost(1), "ranges": Cost(2, 1e-7)}
