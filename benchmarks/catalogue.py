@@ -117,7 +117,11 @@ def _reading(answer: Callable[[Connection], int]) -> Callable[[Catalogue], int]:
 
 
 def _asking(question: Question) -> Callable[[Catalogue], int]:
-    return _reading(lambda connection: sum(1 for _ in ask(connection, question).rows))
+    def answer(connection: Connection) -> int:
+        with ask(connection, question) as found:
+            return sum(1 for _ in found.rows)
+
+    return _reading(answer)
 
 
 def _show(connection: Connection, name: str) -> int:

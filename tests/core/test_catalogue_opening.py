@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import exc, text
 from support.postgresql import Server
+from support.recorded import record, scanned
 
 from thermoscan.catalogue import opening
 from thermoscan.catalogue.foreign import boundary
@@ -164,6 +165,26 @@ def test_a_user_without_rights_is_refused(postgresql: Server) -> None:
         connection.execute(f"CREATE ROLE {_role(url)} LOGIN PASSWORD '{SECRET}'".encode())
     theirs = re.sub("//.*@", f"//{_role(url)}:{SECRET}@", url)
     assert refusal(theirs).code == "catalogue-denied"
+
+
+def test_a_user_who_may_only_read_can_read(postgresql: Server) -> None:
+    url = postgresql.fresh()
+    with Catalogue.open(url) as opened:
+        record(opened, scanned("model"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {_role(url)} LOGIN PASSWORD '{SECRET}'".encode())
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {_role(url)}".encode())
+    with Catalogue.open(re.sub("//.*@", f"//{_role(url)}:{SECRET}@", url), create=False) as opened:
+        assert [each.name for each in opened.entries()] == ["model"]
+        with pytest.raises(CatalogueError) as caught:
+            record(opened, scanned("other"))
+        assert caught.value.code == "catalogue-denied"
+
+
+def test_a_database_that_cannot_hold_every_character_is_refused(postgresql: Server) -> None:
+    url = postgresql.fresh(encoding="LATIN1")
+    assert refusal(url).code == "catalogue-encoding"
+    assert refusal(url, create=False).code == "catalogue-not-found"
 
 
 def _role(url: str) -> str:
