@@ -117,11 +117,11 @@ def _reading(answer: Callable[[Connection], int]) -> Callable[[Catalogue], int]:
 
 
 def _asking(question: Question) -> Callable[[Catalogue], int]:
-    def answer(connection: Connection) -> int:
-        with ask(connection, question) as found:
-            return sum(1 for _ in found.rows)
+    def count(connection: Connection) -> int:
+        with ask(connection, question) as answer:
+            return sum(1 for _ in answer.rows)
 
-    return _reading(answer)
+    return _reading(count)
 
 
 def _show(connection: Connection, name: str) -> int:
