@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from sqlalchemy import exc, text
 from support.postgresql import Server
-from support.recorded import record, scanned
+from support.recorded import WHEN, record, scanned
 
-from thermoscan.catalogue import opening
+from thermoscan.catalogue import opening, writing
 from thermoscan.catalogue.foreign import boundary
 from thermoscan.catalogue.opening import shown
 from thermoscan.catalogue.store import Catalogue
@@ -138,15 +138,16 @@ def _as_somebody(place: Path) -> str:
 
 
 def test_a_catalogue_whose_writer_never_ends_is_busy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalogue_place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening, "_PATIENCE", 0.2)
-    place = tmp_path / "c.sqlite"
-    other = sqlite3.connect(place, isolation_level=None)
-    other.execute("PRAGMA journal_mode = WAL")
-    other.execute("BEGIN IMMEDIATE")
-    assert refusal(place).code == "catalogue-busy"
-    other.close()
+    with Catalogue.open(catalogue_place) as one, Catalogue.open(catalogue_place) as other:
+        with one._writing() as connection:
+            writing.record(connection, scanned("model"), WHEN, None, {})
+            with pytest.raises(CatalogueError) as caught:
+                record(other, scanned("model"))
+        assert caught.value.code == "catalogue-busy"
+        record(other, scanned("model"))
 
 
 def test_a_server_that_does_not_answer_or_does_not_know_us_is_refused(postgresql: Server) -> None:
