@@ -208,13 +208,14 @@ def test_names_sort_up_first_by_keyboard_too_and_the_number_sign_restores_the_or
 
 def test_findings_sort_by_the_worst_severity_then_by_number(opened: Open) -> None:
     page = opened("500").page
+    entries = by_name("500")
     page.locator("#list thead button", has_text="Findings").click()
     counts = [
         tuple(entry.findings.get(key, 0) for key in ("error", "warning", "info"))
-        for entry in by_name("500").values()
+        for entry in entries.values()
     ]
     shown_counts = [
-        tuple(by_name("500")[name].findings.get(key, 0) for key in ("error", "warning", "info"))
+        tuple(entries[name].findings.get(key, 0) for key in ("error", "warning", "info"))
         for name in column(page, "Model")
     ]
     assert shown_counts == sorted(counts, reverse=True)[:ROWS]
@@ -287,3 +288,15 @@ def test_on_paper_there_are_no_controls_and_the_ground_is_white(opened: Open) ->
     assert ground == "rgb(255, 255, 255)"
     ink = page.evaluate("getComputedStyle(document.querySelector('h1')).color")
     assert ink == "rgb(0, 0, 0)"
+
+
+def test_all_rows_that_are_listed_are_printed_and_then_put_away(opened: Open) -> None:
+    page = opened("500").page
+    page.select_option("#status", "sampled")
+    sampled = sum(entry.sampled for entry in by_name("500").values())
+    assert sampled > ROWS
+    page.click("#next")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert len(column(page, "Model")) == sampled
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert len(column(page, "Model")) == ROWS

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from thermoscan.catalogue.asking import Question, ask
+from thermoscan.catalogue.asking import Document, Question, ask
 from thermoscan.catalogue.naming import Named
 from thermoscan.catalogue.schema import scans
 
@@ -31,8 +31,6 @@ _WHO = ("scan", "name", "status", "code", "reason", "commit", "identity", "archi
         "scanner", "options", "at", "sampled")  # fmt: skip
 _LAYER = ("position", "name", "role", "dtype", "rows", "columns", "digest", *MOVES)
 _FINDING = ("severity", "code", "layer")
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
