@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +183,8 @@ def test_limit_and_columns_cut_the_answer(filled: Filled) -> None:
         (["diff", "bare", "none@1"], "catalogue-model: there is no model 'none'"),
     ],
 )
-def test_what_is_not_there_is_refused(in_file: Filled, arguments: list[str], said: str) -> None:
-    assert said in refusal(in_file.place, *arguments)
+def test_what_is_not_there_is_refused(filled: Filled, arguments: list[str], said: str) -> None:
+    assert said in refusal(filled.place, *arguments)
 
 
 def test_a_table_fits_its_width_and_shows_hostile_names_harmlessly(filled: Filled) -> None:
@@ -223,6 +223,21 @@ def test_a_model_is_shown_with_its_history_findings_and_layers(filled: Filled) -
         assert shown["model"]["order"] == filled.earlier.summary.order
         assert shown["layers"][-1]["name"] == "pooler.dense.weight"
         assert len(shown["scans"]) == 2
+
+
+def test_a_revision_means_its_latest_scan(catalogue_place: str) -> None:
+    with Catalogue.open(catalogue_place) as catalogue:
+        scanned = Scanned("m", "/m", "scanned", card=cards.of_layers(3))
+        for minutes, sample in ((5, "1%"), (9, None), (7, "2%")):
+            when = START + timedelta(minutes=minutes)
+            catalogue.record(scanned, when, None, {"sample": sample})
+    revision = cards.of_layers(3).model.revision
+    assert revision is not None
+    shown = json.loads(run(catalogue_place, "show", f"m@{revision[:7]}", "--json").stdout)
+    assert json.loads(shown["model"]["options"]) == {"sample": None}
+    for scan, minute in ((1, 5), (2, 9), (3, 7)):
+        shown = json.loads(run(catalogue_place, "show", f"m@{scan}", "--json").stdout)
+        assert shown["model"]["at"] == f"2026-11-24T12:0{minute}:00.250000Z"
 
 
 def test_only_the_first_layers_are_shown_unless_all_are_asked_for(tmp_path: Path) -> None:

@@ -180,6 +180,34 @@ def test_a_database_finds_the_rows_that_an_evaluator_finds(
     assert found == [number for number, row in enumerate(rows) if truth(expression, row) is True]
 
 
+ODD_WORDS = ("a[b]c", "abc", "a^c", "50%", "50x", "q_proj", "qxproj", "back\\slash", "Ab", "ab",
+             "", "two\nlines", "it's", 'quo"te', "*", "é", "nul\x00", "esc\x10d800",
+             "half\ud800")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a[b]c", "a[b-z]c", "[a]bc", "a[^x]c", "50%", "q_proj", "*_*", "*\\*", "back\\\\*", "a*", "A?",
+     "two*lines", "*'*", '*"*', "", "*", "?", "??", "**b", "nul\x00", "half*", "*\ud800"],
+)  # fmt: skip
+def test_only_two_characters_of_a_pattern_are_more_than_themselves(
+    connection: Connection, pattern: str
+) -> None:
+    rows = [{"number": number, "word": word} for number, word in enumerate(ODD_WORDS)]
+    connection.execute(insert(TABLE), rows)
+    wanted = condition(f"word ~ {literal(pattern)}", FIELDS, connection.dialect.name)
+    found = connection.scalars(select(TABLE.c.word).where(wanted).order_by("number")).all()
+    assert found == [word for word in ODD_WORDS if matches(word, pattern)]
+
+
+def test_any_text_is_equal_to_itself_alone(connection: Connection) -> None:
+    rows = [{"number": number, "word": word} for number, word in enumerate(ODD_WORDS)]
+    connection.execute(insert(TABLE), rows)
+    for word in ODD_WORDS:
+        wanted = condition(f"word = {literal(word)}", FIELDS, connection.dialect.name)
+        assert connection.scalars(select(TABLE.c.word).where(wanted)).all() == [word]
+
+
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(
     st.text(max_size=200)
