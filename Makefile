@@ -58,6 +58,17 @@ bench-rivals: .venv/dev .venv/checkpoints rivals
 bench-remote: .venv/dev
 	$(BIN)/python -m benchmarks remote
 
+.PHONY: bench-batch bench-scaling
+bench-batch: .venv/dev
+	$(BIN)/python -m benchmarks batch
+
+bench-scaling: .venv/dev
+	$(BIN)/python -m benchmarks.scaling
+
+.PHONY: bench-catalogue
+bench-catalogue: .venv/dev
+	$(BIN)/python -m benchmarks catalogue-sqlite catalogue-postgresql
+
 rivals: .venv-rivals/weightlens/0.3.0 .venv-rivals/weightwatcher/0.7.7
 
 .venv-rivals/%: constraints.txt

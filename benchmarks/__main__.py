@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import remote, report, rivals, startup, tally, whole
+from benchmarks import batch, catalogue, remote, report, rivals, startup, tally, whole
 from benchmarks.report import Row, Section
 from benchmarks.scale import FULL, SMALL, Scale
 
@@ -18,11 +18,22 @@ _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
     "whole": ("A whole scan", whole.__doc__ or "", whole.measure),
     "startup": ("Small things", startup.__doc__ or "", startup.measure),
     "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
+    "batch": ("Many models", batch.__doc__ or "", batch.measure),
     "remote": ("Scans by range", remote.__doc__ or "", remote.measure),
+    "catalogue-sqlite": ("SQLite", catalogue.__doc__ or "", catalogue.measure_sqlite),
+    "catalogue-postgresql": (
+        "PostgreSQL",
+        "The same, on a server on this machine with the settings that it comes with.",
+        catalogue.measure_postgresql,
+    ),
 }
+_APART = frozenset({"catalogue-sqlite", "catalogue-postgresql"})
+"""Sections that are only measured where they are named."""
 _PAGES = {
     "benchmarks.md": ("tally", "whole", "startup", "rivals"),
+    "benchmarks-batch.md": ("batch",),
     "benchmarks-remote.md": ("remote",),
+    "catalogue-figures.md": ("catalogue-sqlite", "catalogue-postgresql"),
 }
 """Page -> its sections. A page is of one run, so that its figures belong together."""
 _NOT_INSTALLED = (
@@ -37,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, documentation: Path = DOCUMENTA
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(_TITLES)}; all of them if none",
+        help=f"of {', '.join(_TITLES)}; all but catalogue-... if none",
     )
     parser.add_argument(
         "--small", action="store_true", help="tiny sizes, to see that everything runs"
@@ -47,7 +58,8 @@ def main(arguments: Sequence[str] | None = None, documentation: Path = DOCUMENTA
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     scale = SMALL if options.small else FULL
-    sections = {name: _section(name, scale) for name in options.sections or _TITLES}
+    usual = [name for name in _TITLES if name not in _APART]
+    sections = {name: _section(name, scale) for name in options.sections or usual}
     print(report.table(list(sections.values())))
     for page, names in _PAGES.items():
         if sections.keys() >= set(names) and scale is FULL:

@@ -100,6 +100,7 @@ class _Folder:
         self._folder = DiskFolder(self._path)
         self._listing = listing
         self._sizes: dict[str, int] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
         self._result = InFolder()
 
     def models(self, parts: Collection[str]) -> InFolder:
@@ -173,13 +174,20 @@ class _Folder:
     def _own(self, chosen: str) -> None:
         """Adds the folder's own model."""
         nbytes, missing = self._weigh(chosen)
-        if missing and self._place.is_snapshot:
+        if missing and hub_snapshot(self._path):
             self._leave_whole(f"the cache lacks {missing} of the shards that {chosen} lists")
             return
-        # What is no file takes part in the choice of a scan, which must not choose it.
-        every = (*self._listing.files, *self._listing.odd, *self._listing.folders)
-        file = None if chosen_of(every) == chosen else chosen
+        file = self._named(chosen)
         self._result.found.append(Candidate(self._place.name, self._place.path, file, None, nbytes))
+
+    def _named(self, start: str) -> str | None:
+        """Returns the file as a scan must be told it; None where it would choose the same.
+
+        What is no file takes part in that choice: it is by name.
+        """
+        seen = self._listing
+        every = (*seen.files, *seen.odd, *seen.folders, *seen.folder_links)
+        return None if chosen_of(every) == start else start
 
     def _add(self, name: str, source: str, file: str | None = None) -> None:
         """Adds a model that starts from the file `name`."""
@@ -187,31 +195,34 @@ class _Folder:
         self._result.found.append(Candidate(called, source, file, None, self._weigh(name)[0]))
 
     def _adapter(self, weights: str, *, alone: bool) -> None:
-        path, nbytes = self._place.path, self._sizes[weights]
-        if alone:
-            self._result.adapter = Candidate(self._place.name, path, bytes=nbytes)
-        else:
-            name = f"{self._place.prefix}{weights}"
-            self._result.adapter = Candidate(name, path, weights, None, nbytes)
+        """Notes an adapter: the model that the folder is, or one beside that."""
+        name = self._place.name if alone else f"{self._place.prefix}{weights}"
+        file = self._named(weights) if alone else weights
+        nbytes = self._sizes[weights]
+        self._result.adapter = Candidate(name, self._place.path, file, None, nbytes)
 
     def _listed_shards(self) -> set[str]:
-        """Returns the shards in this folder that its indexes list, and notes those elsewhere."""
-        shards = {
+        """Returns the shards that the indexes in this folder list."""
+        return {
             shard for name in self._sizes if indexed_format(name) for shard in self._shards(name)
         }
-        self._result.parts.update(self._place.below(shard) for shard in shards if "/" in shard)
-        return shards
 
     def _shards(self, index: str) -> tuple[str, ...]:
         """Returns the shards that an index lists; none where it cannot be read."""
-        try:
-            return read_index(self._folder.open(index), _LIMITS).shards
-        except (SourceError, CheckpointError):
-            return ()
+        if index not in self._listed:
+            try:
+                self._listed[index] = read_index(self._folder.open(index), _LIMITS).shards
+            except (SourceError, CheckpointError):
+                self._listed[index] = ()
+        return self._listed[index]
 
     def _weigh(self, start: str) -> tuple[int, int]:
-        """Returns the bytes of a file, or of an index's shards and how many are missing."""
+        """Returns the bytes of a model, and how many of its shards are missing.
+
+        Those in sub-folders are noted as parts of it.
+        """
         files = self._shards(start) if indexed_format(start) else (start,)
+        self._result.parts.update(self._place.below(file) for file in files if "/" in file)
         sizes = [self._size(file) for file in files]
         return sum(size for size in sizes if size is not None), sizes.count(None)
 

@@ -86,11 +86,13 @@ def name_of_root(root: Path) -> str:
     Its own name; where something in it has the same name, that behind ``./``.
     """
     snapshot = hub_snapshot(root)
-    if snapshot is not None:
+    if snapshot is None:
+        name = root.name
+    else:
         inside = root.relative_to(snapshot).as_posix()
-        name = f"{hub_id_of(snapshot)}@{snapshot.name}"
-        return name if inside == "." else f"{name}/{inside}"
-    name = root.name or "/"
+        name = f"{hub_id_of(snapshot)}@{snapshot.name}" + ("" if inside == "." else f"/{inside}")
+    if not name:
+        return "/"
     return f"./{name}" if os.path.lexists(root / name) else name
 
 
@@ -121,7 +123,7 @@ def look(place: Place) -> Listing | Unlisted:
         return Unlisted("refused", "folder-unreadable", reason)
     for names in (found.odd, found.folders, found.folder_links):
         names.sort()
-    return found
+    return Listing(folders=found.folders) if _is_of_cache(place, found.folders) else found
 
 
 def _sort_in(entry: os.DirEntry[str], found: Listing) -> None:
@@ -154,16 +156,28 @@ def _size(file: os.DirEntry[str]) -> int:
         return 0
 
 
+def _is_of_cache(place: Place, folders: list[str]) -> bool:
+    """Says whether a folder is that of a cached repository, or the one of its snapshots."""
+    return _is_repository(place, folders) or _is_snapshots(place)
+
+
+def _is_repository(place: Place, folders: list[str]) -> bool:
+    return "snapshots" in folders and _cached_id(_last(place.path)) is not None
+
+
+def _is_snapshots(place: Place) -> bool:
+    home, _, last = place.path.rpartition("/")
+    return last == "snapshots" and _cached_id(_last(home)) is not None
+
+
 def _below(place: Place, folders: list[str]) -> list[Place]:
     """The sub-folders to walk, in order; those of a cache by their names on the hub."""
-    name = _last(place.path)
-    if "snapshots" in folders and _cached_id(name):
+    if _is_repository(place, folders):
         # They are called as if they lay beside the folder of their repository.
-        prefix = place.prefix.removesuffix(f"{name}/")
+        prefix = place.prefix.removesuffix(f"{_last(place.path)}/")
         return [Place(place.below("snapshots"), f"{place.prefix}snapshots", prefix)]
-    repository = place.path.rpartition("/")[0]
-    if name == "snapshots" and _cached_id(_last(repository)):
-        return [_snapshot(place, repository, commit) for commit in folders]
+    if _is_snapshots(place):
+        return [_snapshot(place, commit) for commit in folders]
     return [
         Place(place.below(name), f"{place.prefix}{name}", f"{place.prefix}{name}/")
         for name in folders
@@ -171,8 +185,8 @@ def _below(place: Place, folders: list[str]) -> list[Place]:
     ]
 
 
-def _snapshot(place: Place, repository: str, commit: str) -> Place:
-    home, _, last = repository.rpartition("/")
+def _snapshot(place: Place, commit: str) -> Place:
+    home, last = place.path.rsplit("/", 2)[:2]
     name = f"{_cached_id(last)}@{commit}"
     if os.path.lexists(f"{home}/{name}"):  # somebody's folder is called so
         name = f"{last}/snapshots/{commit}"

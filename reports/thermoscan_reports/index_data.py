@@ -144,18 +144,12 @@ class Deviation:
 
     @property
     def words(self) -> str:
-        """The deviation in a sentence, without its full stop."""
+        """The deviation without its family."""
         value, usual = self.figure.words(self.value), self.figure.words(self.median)
         if math.isinf(self.mads):
-            return (
-                f"{self.figure.symbol} {value}, where more than half of the {self.peers:,} "
-                f"{self.family} share one value, {usual}"
-            )
+            return f"{self.figure.symbol} {value}, where more than half share one value, {usual}"
         side = "above" if self.above else "below"
-        return (
-            f"{self.figure.symbol} {value}, {_counted(self.mads)} MADs {side} the median {usual} "
-            f"of the {self.peers:,} {self.family}"
-        )
+        return f"{self.figure.symbol} {value}, {_counted(self.mads)} MADs {side} the median {usual}"
 
 
 @dataclass(frozen=True)
@@ -207,6 +201,16 @@ def href_of(path: str | None) -> str | None:
     if not path or len(path) > _PATH_LIMIT or path.startswith("/") or ".." in path.split("/"):
         return None
     return quote(path, safe="/()", errors="surrogatepass")
+
+
+def deviations_in_words(deviations: Iterable[Deviation]) -> str:
+    """Returns deviations and whom they are among; empty where there are none."""
+    groups: dict[tuple[int, str], list[str]] = {}
+    for each in deviations:
+        groups.setdefault((each.peers, each.family), []).append(each.words)
+    return "; ".join(
+        f"{'; '.join(words)}, among {peers:,} {family}" for (peers, family), words in groups.items()
+    )
 
 
 def findings_in_words(model: Model) -> str:

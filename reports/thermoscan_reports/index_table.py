@@ -16,6 +16,7 @@ from thermoscan_reports.index_data import (
     Deviation,
     Figure,
     Model,
+    deviations_in_words,
     findings_in_words,
 )
 from thermoscan_reports.layer_table import ROWS
@@ -129,7 +130,7 @@ def table_of(
 
 def _columns(deviations: Mapping[int, tuple[Deviation, ...]], base: bool) -> list[_Measured]:
     def unlike(place: int, _: Model) -> str:
-        return "; ".join(each.words for each in deviations.get(place, ()))
+        return deviations_in_words(deviations.get(place, ()))
 
     def farthest(place: int, _: Model) -> float | None:
         return deviations[place][0].distance if place in deviations else None

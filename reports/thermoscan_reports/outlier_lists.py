@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thermoscan_reports.index_data import Model, Overview, findings_in_words
+from thermoscan_reports.index_data import (
+    Model,
+    Overview,
+    deviations_in_words,
+    findings_in_words,
+)
 
 SHOWN = 5
 """The most models of a list; the table has them all."""
@@ -67,8 +72,7 @@ def lists_of(overview: Overview) -> tuple[OutlierList, ...]:
     broken = [_item(model, findings_in_words(model)) for model in models if model.findings[0]]
     farthest = sorted(overview.deviations.items(), key=lambda item: -item[1][0].distance)
     unlike = [
-        _item(models[place], "; ".join(each.words for each in deviations))
-        for place, deviations in farthest
+        _item(models[place], deviations_in_words(deviations)) for place, deviations in farthest
     ]
     return (
         _refused([model for model in models if model.status == "refused"]),

@@ -23,7 +23,13 @@ from thermoscan import plugins
 from thermoscan.catalogue.index import IndexEntry, profile_of
 from thermoscan_reports.family_plot import FAMILIES, LINES, OUTLIERS, pictures_of
 from thermoscan_reports.index import MODELS, HtmlIndex, file_name, links_of
-from thermoscan_reports.index_data import FIGURES, Overview, href_of, overview_of
+from thermoscan_reports.index_data import (
+    FIGURES,
+    Overview,
+    deviations_in_words,
+    href_of,
+    overview_of,
+)
 from thermoscan_reports.layer_table import ROWS
 from thermoscan_reports.outlier_lists import SHOWN, lists_of, summary_of
 from thermoscan_reports.sparkline import LEVELS, levels_of
@@ -107,21 +113,35 @@ def test_a_deviation_says_the_figure_how_far_it_is_and_from_what() -> None:
     ((place, (deviation,)),) = overview.deviations.items()
     assert overview.models[place].name == "m011"
     mads = (9.0 - np.median(values)) / np.median(np.abs(values - np.median(values)))
-    assert deviation.words == f"T* 9.00, {mads:.1f} MADs above the median 1.01 of the 12 Bert"
+    words = deviations_in_words([deviation])
+    assert words == f"T* 9.00, {mads:.1f} MADs above the median 1.01, among 12 Bert"
+
+
+def test_deviations_among_the_same_models_name_these_once() -> None:
+    entries = [
+        replace(
+            each, order=0.02 if at < 9 else 2.0, sparsity=None if at == 3 else at / 9 * (at > 8)
+        )
+        for at, each in enumerate(family_of([1.0] * 9 + [9.0]))
+    ]
+    ((_, found),) = overview_of(entries).deviations.items()
+    words = deviations_in_words(found)
+    assert words.endswith("; zeros 100 %, where more than half share one value, 0 %, among 9 Bert")
+    assert words.count("among 10 Bert") == 1 and words.count("J 2.00") == 1
+    assert deviations_in_words(()) == ""
 
 
 def test_a_figure_below_the_median_is_called_below() -> None:
     values = [1.0, 1.1, 0.9, 1.2, 0.8, 1.05, 0.95, 1.15, 0.85, 1.02, 0.98, -9.0]
     ((_, (deviation,)),) = overview_of(family_of(values)).deviations.items()
-    assert " MADs below the median 0.990 of" in deviation.words
+    assert " MADs below the median 0.990" in deviation.words
 
 
 def test_where_more_than_half_are_equal_no_distance_in_mads_is_claimed() -> None:
     overview = overview_of(family_of([0.5] * 7 + [0.6, 0.9, 2.0]))
     assert standing_out(overview) == {"m008": ["T*"], "m009": ["T*"]}
     (deviation,) = overview.deviations[0]
-    assert deviation.words == "T* 0.900, where more than half of the 10 Bert share one value, 0.500"
-    assert "MAD" not in deviation.words and "inf" not in deviation.words
+    assert deviation.words == "T* 0.900, where more than half share one value, 0.500"
 
 
 def test_of_families_of_fewer_than_four_and_of_values_that_are_missing_nothing_is_said() -> None:
@@ -166,7 +186,8 @@ def test_bits_are_compared_within_one_element_type() -> None:
     assert overview_of(family("wwwwwwwwwn")).deviations == {}
     mixed = [replace(each, dtype="F32") for each in family("wwwwwwwwwn")]
     ((_, (deviation,)),) = overview_of(mixed).deviations.items()
-    assert deviation.words.endswith("of the 10 Bert in F32")
+    assert deviation.family == "Bert in F32"
+    assert deviations_in_words([deviation]).endswith(", among 10 Bert in F32")
 
 
 def test_refused_models_come_first_then_errors_then_the_farthest_then_names_then_skipped() -> None:

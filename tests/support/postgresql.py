@@ -27,7 +27,7 @@ _PATIENCE = 60
 _USER = "thermoscan"
 _NOBODY = "postgres"
 """Who the server runs as where root starts it, which it refuses: made by Debian's package."""
-_SETTINGS = {"fsync": "off", "full_page_writes": "off", "unix_socket_directories": ""}
+_CARELESS = {"fsync": "off", "full_page_writes": "off"}
 
 
 def binaries() -> Path | None:
@@ -58,14 +58,15 @@ class Server:
 
 
 @contextmanager
-def running(binaries: Path) -> Iterator[Server]:
-    """Runs a server until the block ends."""
+def running(binaries: Path, *, durable: bool = False) -> Iterator[Server]:
+    """Runs a server until the block ends; a `durable` one waits for the disk, as usual."""
     folder = Path(tempfile.mkdtemp(prefix="thermoscan-postgresql-"))
     try:
         server = Server(_free_port(), secrets.token_hex(8))
         _initialise(binaries, folder, server.password)
+        command = _command(binaries, folder, server.port, {} if durable else _CARELESS)
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(_command(binaries, folder, server.port), stderr=log)
+            process = subprocess.Popen(command, stderr=log)
         try:
             _await(server, process, folder / "log")
             yield server
@@ -88,8 +89,9 @@ def _initialise(binaries: Path, folder: Path, password: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE, cwd=folder)
 
 
-def _command(binaries: Path, folder: Path, port: int) -> list[str]:
-    settings = _SETTINGS | {"port": str(port), "listen_addresses": "127.0.0.1"}
+def _command(binaries: Path, folder: Path, port: int, settings: dict[str, str]) -> list[str]:
+    place = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+    settings = settings | place
     options = [f"--{name}={value}" for name, value in settings.items()]
     return [*_unprivileged(), str(binaries / "postgres"), "-D", str(folder / "data"), *options]
 

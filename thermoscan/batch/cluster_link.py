@@ -1,29 +1,25 @@
 """A connection to a Dask scheduler: tasks go out, news comes in.
 
 The news of everything that happens, in the order in which it is heard: workers that come and go,
-tasks that end. Foreign exceptions end here. What Dask logs is silenced while a connection is open:
-what of it matters is news.
+tasks that end. Foreign exceptions end here.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import pkgutil
 import platform
 import queue
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from thermoscan._version import __version__
 from thermoscan.batch import cluster_worker
+from thermoscan.batch.cluster_connect import client_class, connect, silence
 from thermoscan.batch.tasks import Result, Task
-from thermoscan.errors import ClusterError, OptionError
+from thermoscan.errors import ClusterError
 
 _TICK_SECONDS = 1.0
 _SILENT_SECONDS = 15.0
@@ -105,10 +101,10 @@ class Link:
         self._topic = f"thermoscan-{uuid.uuid4().hex}"
         self._told: Callable[[str, int, int], None] = lambda _key, _done, _total: None
         self._silent_for = 0.0
-        client = _client_class()
+        client = client_class()
         with ExitStack() as undo:
-            undo.enter_context(_silence())
-            self._client = _connect(client, address, seconds)
+            undo.enter_context(silence())
+            self._client = connect(client, address, seconds)
             undo.callback(self._disconnect)
             self._greet()
             self._undo = undo.pop_all()
@@ -284,53 +280,3 @@ _OURS = _in_words(__version__, platform.python_version())
 def _check(who: str, versions: str) -> None:
     if versions != _OURS:
         raise ClusterError("cluster-version", f"{who} runs {versions}, and this is {_OURS}")
-
-
-def _client_class() -> Any:
-    try:
-        from distributed import Client  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        reason = "a cluster needs Dask: pip install 'thermoscan[dask]'"
-        raise OptionError("dask-missing", reason) from error
-    return Client
-
-
-def _connect(client: Any, address: str, seconds: float) -> Any:
-    url = _url(address)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions, which are compared here too
-            return client(url, timeout=seconds, set_as_default=False)
-    except ValueError as error:
-        raise OptionError("cluster-address", str(error), file=address) from error
-    except Exception as error:  # of sockets, of TLS, of another protocol at this port
-        reason = f"no scheduler can be reached there: {error or type(error).__name__}"
-        raise ClusterError("cluster-unreachable", reason, file=address) from error
-
-
-def _url(address: str) -> str:
-    """Returns the URL of the scheduler: the address itself, or what the file of this name says."""
-    if "://" in address:
-        return address
-    try:
-        return str(json.loads(Path(address).read_text(encoding="utf-8"))["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (
-            "it is no URL of a scheduler, such as tcp://HOST:8786, and no file that a scheduler "
-            "wrote"
-        )
-        raise OptionError("cluster-address", reason, file=address) from error
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps from stderr what Dask and what it is built on log; leaves it as it was afterwards."""
-    names = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
-    before = [(each, each.handlers, each.propagate) for each in map(logging.getLogger, names)]
-    for logger, _, _ in before:
-        logger.handlers, logger.propagate = [logging.NullHandler()], False
-    try:
-        yield
-    finally:
-        for logger, handlers, propagate in before:
-            logger.handlers, logger.propagate = handlers, propagate

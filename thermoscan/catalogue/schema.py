@@ -97,6 +97,8 @@ models = Table(
         doc="sha256 of the name as stored: a name may be longer than PostgreSQL can index.",
     ),
     _text("source", "Where it was found last: an absolute path or a hub id."),
+    # Only that kind of index of PostgreSQL takes a text of any length.
+    Index("ix_models_name", "name", postgresql_using="hash"),
 )
 
 revisions = Table(

@@ -47,8 +47,6 @@ def record(
         revision_id = _revision(connection, model_id, revision_row(result.card, result.key))
     row = scan_row(result, when, card_path, options)
     scan_id = _scan(connection, model_id, revision_id, row)
-    for table in _PARTS:
-        connection.execute(delete(table).where(table.c.scan_id == scan_id))
     if result.card is not None:
         _write_parts(connection, scan_id, result.card)
 
@@ -56,10 +54,10 @@ def record(
 def _model(connection: Connection, name: str, source: str) -> int:
     """Returns the id of the model of this name, made where it is not there, and holds it."""
     digest = digest_of_name(name)
-    fresh = _INSERT[connection.dialect.name](models).values(
-        name=name, name_digest=digest, source=source
+    fresh = _INSERT[connection.dialect.name](models).on_conflict_do_nothing(
+        index_elements=["name_digest"]
     )
-    connection.execute(fresh.on_conflict_do_nothing(index_elements=["name_digest"]))
+    connection.execute(fresh, {"name": name, "name_digest": digest, "source": source})
     held = select(models.c.id, models.c.source).where(models.c.name_digest == digest)
     found = connection.execute(held.with_for_update()).one()
     if found.source != source:
@@ -75,11 +73,17 @@ def _revision(connection: Connection, model_id: int, row: Row) -> int:
 
 
 def _scan(connection: Connection, model_id: int, revision_id: int | None, row: Row) -> int:
-    """Writes a scan in the place of the one it replaces, or as a new one; returns its id."""
+    """Writes a scan in the place of the one it replaces, or as a new one; returns its id.
+
+    What belonged to the former one is gone then.
+    """
     of_model = scans.c.model_id == model_id
     same = (scans.c.revision_id == revision_id) & (scans.c.options == row["options"])
     found: int | None = connection.execute(select(scans.c.id).where(of_model & same)).scalar()
     connection.execute(update(scans).where(of_model & scans.c.is_last).values(is_last=False))
+    if found is not None:
+        for table in _PARTS:
+            connection.execute(delete(table).where(table.c.scan_id == found))
     ids = {"model_id": model_id, "revision_id": revision_id}
     return _put(connection, scans, found, {**ids, "is_last": True, **row})
 
@@ -87,9 +91,9 @@ def _scan(connection: Connection, model_id: int, revision_id: int | None, row: R
 def _put(connection: Connection, table: Table, known: int | None, row: Row) -> int:
     """Inserts a row, or gives all its values to the one with the id `known`; returns its id."""
     if known is not None:
-        connection.execute(update(table).where(table.c.id == known).values(row))
+        connection.execute(update(table).where(table.c.id == known), row)
         return known
-    done = connection.execute(insert(table).values(row))
+    done = connection.execute(insert(table), row)
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])
 

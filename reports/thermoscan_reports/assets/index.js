@@ -1,4 +1,5 @@
-// After table.js: the rows of an index's models; filters by what is chosen. C columns, the status first.
+// After table.js: the rows of an index's models; filters by what is chosen; prints all of them.
+// C columns, the status first; W their words by row; V what is chosen from.
 const C=T.columns,W=C.map(words),V=[W[0],W[1],T.severities],
 chosen=['status','kind','worst'].map($),
 keep=(i,q)=>chosen.every((s,j)=>!s.value||s.value==V[j][i])&&
@@ -20,5 +21,7 @@ r.insertCell(0).textContent=T.start+i
 };
 K.push(T.alphabetical,...C.map(c=>c.rows));
 chosen.map(s=>s.onchange=list);
+onbeforeprint=()=>draw(p=0,S=1e6);
+onafterprint=()=>draw(S=30);
 list()
 })()

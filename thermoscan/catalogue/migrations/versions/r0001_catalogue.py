@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_models"),
         sa.UniqueConstraint("name_digest", name="uq_models_name_digest"),
     )
+    op.create_index("ix_models_name", "models", ["name"], postgresql_using="hash")
     op.create_table(
         "revisions",
         _id(),
