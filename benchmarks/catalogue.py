@@ -117,7 +117,11 @@ def _reading(answer: Callable[[Connection], int]) -> Callable[[Catalogue], int]:
 
 
 def _asking(question: Question) -> Callable[[Catalogue], int]:
-    return _reading(lambda connection: sum(1 for _ in ask(connection, question).rows))
+    def count(connection: Connection) -> int:
+        with ask(connection, question) as answer:
+            return sum(1 for _ in answer.rows)
+
+    return _reading(count)
 
 
 def _show(connection: Connection, name: str) -> int:
