@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from thermoscan.cli.batch import BATCH_FOLDER
+
 if TYPE_CHECKING:
     from thermoscan.catalogue.asking import Question
     from thermoscan.catalogue.store import Catalogue
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SUBJECTS = ("layers", "models", "findings", "scans")
+"""As `thermoscan.catalogue.fields.SUBJECTS`, which the help need not import."""
+
 _WHERE = "Such as 'order > 0.5': see docs/querying.md."
 _LAYERS = 40
 """That are shown of a model where not all are asked for."""
@@ -35,7 +39,7 @@ def _with_place(command: F) -> F:
         "--catalogue",
         "place",
         envvar="THERMOSCAN_CATALOGUE",
-        default="thermoscan-batch",
+        default=str(BATCH_FOLDER),
         show_default=True,
         show_envvar=True,
         metavar="PLACE",
@@ -169,10 +173,11 @@ def export(file: Path, place: str, **asked: Any) -> None:
 
 def _open(place: str) -> Catalogue:
     """Opens the catalogue at `place`; a folder is that of a batch."""
-    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415 - not for the help
+    from thermoscan.batch.cards import DATABASE  # noqa: PLC0415 - not for the help
+    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
 
-    path = Path(place)
-    return Catalogue.open(path / "catalogue.sqlite" if path.is_dir() else place, create=False)
+    is_folder = "://" not in place and Path(place).is_dir()
+    return Catalogue.open(Path(place) / DATABASE if is_folder else place, create=False)
 
 
 def _print_rows(place: str, question: Question, as_json: bool, as_csv: bool) -> None:
