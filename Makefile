@@ -58,6 +58,13 @@ bench-rivals: .venv/dev .venv/checkpoints rivals
 bench-remote: .venv/dev
 	$(BIN)/python -m benchmarks remote
 
+.PHONY: bench-batch bench-scaling
+bench-batch: .venv/dev
+	$(BIN)/python -m benchmarks batch
+
+bench-scaling: .venv/dev
+	$(BIN)/python -m benchmarks.scaling
+
 .PHONY: bench-catalogue
 bench-catalogue: .venv/dev
 	$(BIN)/python -m benchmarks catalogue-sqlite catalogue-postgresql

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import catalogue, remote, report, rivals, startup, tally, whole
+from benchmarks import batch, catalogue, remote, report, rivals, startup, tally, whole
 from benchmarks.report import Row, Section
 from benchmarks.scale import FULL, SMALL, Scale
 
@@ -18,6 +18,7 @@ _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
     "whole": ("A whole scan", whole.__doc__ or "", whole.measure),
     "startup": ("Small things", startup.__doc__ or "", startup.measure),
     "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
+    "batch": ("Many models", batch.__doc__ or "", batch.measure),
     "remote": ("Scans by range", remote.__doc__ or "", remote.measure),
     "catalogue-sqlite": ("SQLite", catalogue.__doc__ or "", catalogue.measure_sqlite),
     "catalogue-postgresql": (
@@ -30,6 +31,7 @@ _APART = frozenset({"catalogue-sqlite", "catalogue-postgresql"})
 """Sections that are only measured where they are named."""
 _PAGES = {
     "benchmarks.md": ("tally", "whole", "startup", "rivals"),
+    "benchmarks-batch.md": ("batch",),
     "benchmarks-remote.md": ("remote",),
     "catalogue-figures.md": ("catalogue-sqlite", "catalogue-postgresql"),
 }

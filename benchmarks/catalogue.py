@@ -117,7 +117,11 @@ def _reading(answer: Callable[[Connection], int]) -> Callable[[Catalogue], int]:
 
 
 def _asking(question: Question) -> Callable[[Catalogue], int]:
-    return _reading(lambda connection: sum(1 for _ in ask(connection, question).rows))
+    def count(connection: Connection) -> int:
+        with ask(connection, question) as answer:
+            return sum(1 for _ in answer.rows)
+
+    return _reading(count)
 
 
 def _show(connection: Connection, name: str) -> int:
@@ -172,7 +176,9 @@ def _copy(place: str, names: list[str], recorded: int) -> None:
                 moved = [
                     column + shift if column.name in _IDS else column for column in table.columns
                 ]
-                first = table.c.get("scan_id", table.c.get("id"))
+                first = next(
+                    iter(table.primary_key.columns)
+                )  # the scan, where it is not the row itself
                 rows_of_first = select(*moved).where(first <= len(fresh))
                 connection.execute(insert(table).from_select(list(table.c), rows_of_first))
     engine.dispose()

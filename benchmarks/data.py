@@ -56,19 +56,25 @@ def tensor_file(label: str, scale: Scale) -> Path:
     rows = scale.tensor // (_COLUMNS * itemsize(label))
     shapes = {f"{k}.weight": (rows, _COLUMNS) for k in range(scale.tensor_file // scale.tensor)}
     path = cache_folder() / f"{label}-{scale.tensor_file}-{scale.tensor}.safetensors"
-    return _once(path, lambda part: _write(part, shapes, label))
+    return once(path, lambda part: _write(part, shapes, label))
+
+
+def tiny_file() -> Path:
+    """Returns a safetensors file of one matrix of 4 KiB."""
+    path = cache_folder() / "tiny.safetensors"
+    return once(path, lambda part: _write(part, {"0.weight": (32, 32)}, "F32"))
 
 
 def llama(scale: Scale, layers: int) -> Path:
     """Returns a Hugging Face folder: a bf16 Llama of `layers` blocks in four shards."""
     path = cache_folder() / f"llama-{scale.hidden}-{scale.intermediate}-{scale.vocabulary}-{layers}"
-    return _once(path, lambda part: _write_llama(part, scale, layers))
+    return once(path, lambda part: _write_llama(part, scale, layers))
 
 
 def gpt2(scale: Scale) -> Path:
     """Returns a Hugging Face folder: a float32 GPT-2, random as transformers makes it."""
     path = cache_folder() / f"gpt2-{scale.gpt2_layers}"
-    return _once(path, lambda part: _write_gpt2(part, scale.gpt2_layers))
+    return once(path, lambda part: _write_gpt2(part, scale.gpt2_layers))
 
 
 def itemsize(label: str) -> int:
@@ -107,7 +113,7 @@ def _block(label: str, size: int) -> bytes:
     return encode(normal * np.float32(_DEVIATION), label)
 
 
-def _once(path: Path, make: Callable[[Path], object]) -> Path:
+def once(path: Path, make: Callable[[Path], object]) -> Path:
     """Returns `path`, which `make` has made whole under another name before."""
     if not path.exists():
         print(f"making {path.name} ...", file=sys.stderr, flush=True)

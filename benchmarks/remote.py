@@ -47,7 +47,7 @@ def measure(scale: Scale) -> Iterator[Row]:
     floor.warm(files)
     with tempfile.TemporaryDirectory() as temporary:
         log, requests = Path(temporary) / "log.json", Path(temporary) / "requests.json"
-        with _hub(folder, 0, log) as endpoint:
+        with hub(folder, 0, log) as endpoint:
             first = _scan(endpoint)
         ranges = _ranges(log)
         requests.write_text(json.dumps({"connections": CONNECTIONS, "ranges": ranges}))
@@ -59,7 +59,7 @@ def measure(scale: Scale) -> Iterator[Row]:
         )
         peaks = [first.peak_bytes]
         for latency in scale.latencies_ms:
-            with _hub(folder, latency) as endpoint:
+            with hub(folder, latency) as endpoint:
                 yield from _compare(endpoint, requests, latency, size, scale.rounds, peaks)
         yield Row(
             "peak memory of a scan by range",
@@ -116,25 +116,26 @@ def _compare(
 def _scan(endpoint: str, *options: str) -> Taken:
     """Runs a scan by range with an empty cache."""
     with tempfile.TemporaryDirectory() as home:
-        return scan(MODEL, *options, **_environment(endpoint, home))
+        return scan(MODEL, *options, **environment(endpoint, home))
 
 
 def _fetch(client: str, endpoint: str, requests: Path) -> float:
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, _CLIENTS, client, endpoint, str(requests)]
-        return take(command, **_environment(endpoint, home)).seconds
+        return take(command, **environment(endpoint, home)).seconds
 
 
 def _download_and_scan(endpoint: str) -> float:
     """Seconds of a download to an empty cache, and of a scan of it by another process."""
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, _CLIENTS, "download", endpoint]
-        seconds = take(command, **_environment(endpoint, home)).seconds
+        seconds = take(command, **environment(endpoint, home)).seconds
         (snapshot,) = Path(home).glob("hub/models--*/snapshots/*")
         return seconds + scan(str(snapshot)).seconds
 
 
-def _environment(endpoint: str, home: str) -> dict[str, str]:
+def environment(endpoint: str, home: str) -> dict[str, str]:
+    """Returns what makes a process use the hub at `endpoint`, and `home` as its cache."""
     # Telemetry asks once a day which programs are agents; a home of a day has that already.
     without = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return {"HF_ENDPOINT": endpoint, "HF_HOME": home, **without}
@@ -153,7 +154,7 @@ def _ranges(log: Path) -> list[tuple[str, int, int]]:
 
 
 @contextmanager
-def _hub(folder: Path, latency_ms: int, log: Path | None = None) -> Iterator[str]:
+def hub(folder: Path, latency_ms: int, log: Path | None = None) -> Iterator[str]:
     """Serves a folder as `MODEL` from a process of its own; yields the hub's URL."""
     command = [sys.executable, "-m", "support.loopback_hub", str(folder)]
     command += ["--latency-ms", str(latency_ms), *(["--log", str(log)] if log else [])]

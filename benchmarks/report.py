@@ -19,8 +19,25 @@ _HEADERS = {
 Written by `make bench`, which anyone can run. `make bench RIVALS=1` also installs the other tools
 and measures them. Rates are compared within one run, the two sides taking turns; a ratio is the
 median over the rounds. The checkpoints are made on first use (12 GB, in the system's temporary
-folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Scans of a hub have
-a [page of their own](benchmarks-remote.md).
+folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Pages of their own
+have [batches](benchmarks-batch.md), [scans of a hub](benchmarks-remote.md) and
+[scaling](scaling.md).
+
+""",
+    "benchmarks-batch.md": """# Benchmarks of batches
+
+Written by `make bench`, or `make bench-batch` for this page alone. Rates are compared within one
+run, the sides taking turns; a ratio is the median over the rounds. The models are made on first use
+(23 GB, in the system's temporary folder or where `THERMOSCAN_BENCH_DIR` says). The others are
+[here](benchmarks.md); what a cluster makes of it is [there](scaling.md).
+
+""",
+    "scaling.md": """# Scaling
+
+Written by `make bench-scaling`. The first three tables are measured, on one machine. The others are
+extrapolated: computed from them, from assumptions that they state, by the model in
+`benchmarks/scaling/model.py`. [Batches](batch.md) are what runs here, on [a cluster](cluster.md) or
+on one machine.
 
 """,
     "benchmarks-remote.md": """# Benchmarks of remote scans
@@ -97,6 +114,16 @@ class Section:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Figures of several columns: what it is about, the columns' names, the lines."""
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
 def table(sections: Sequence[Section]) -> str:
     """Returns all rows as plain text in columns."""
     lines: list[tuple[str, ...]] = [_COLUMNS]
@@ -109,7 +136,7 @@ def table(sections: Sequence[Section]) -> str:
     )
 
 
-def page(name: str, sections: Sequence[Section]) -> str:
+def page(name: str, sections: Sequence[Section | Matrix]) -> str:
     """Returns the page of the documentation that has this name."""
     return _HEADERS[name] + _facts(machine()) + "".join(_part(section) for section in sections)
 
@@ -139,10 +166,13 @@ def _facts(facts: Mapping[str, str]) -> str:
     return "".join(f"- {name}: {value}\n" for name, value in facts.items())
 
 
-def _part(section: Section) -> str:
-    lines = [f"\n## {section.title}\n\n{section.about}\n"]
-    if section.rows:
-        rule = ["---"] * len(_COLUMNS)
-        cells = [_COLUMNS, rule, *(row.cells() for row in section.rows)]
-        lines += ["\n"] + [f"| {' | '.join(line)} |\n" for line in cells]
-    return "".join(lines)
+def _part(section: Section | Matrix) -> str:
+    if isinstance(section, Matrix):
+        columns, lines = section.columns, section.lines
+    else:
+        columns, lines = _COLUMNS, tuple(row.cells() for row in section.rows)
+    text = f"\n## {section.title}\n\n{section.about}\n"
+    if lines:
+        rule = ["---"] * len(columns)
+        text += "\n" + "".join(f"| {' | '.join(line)} |\n" for line in [columns, rule, *lines])
+    return text

@@ -20,6 +20,11 @@ class Scale:
         rounds: Interleaved rounds of a comparison.
         latencies_ms: What a hub adds to each request, one after the other.
         starts: Interleaved rounds where a process takes less than a second.
+        small_models: Small models that a batch scans.
+        model_bytes: Bytes of the smallest and of the largest of them.
+        model_width: Rows and columns of their matrices.
+        large_layers: Blocks of the largest Llama-shaped model; 224 are 20 GB.
+        tasks: Of next to no work, that an executor runs one after the other.
         models: Models of a catalogue.
         model_layers: Layers of each of them.
     """
@@ -35,6 +40,11 @@ class Scale:
     latencies_ms: tuple[int, ...]
     starts: int
     models: int
+    small_models: int
+    model_bytes: tuple[int, int]
+    model_width: int
+    large_layers: int
+    tasks: int
     model_layers: int
 
 
@@ -49,6 +59,11 @@ FULL = Scale(
     rounds=5,
     latencies_ms=(0, 20, 50),
     starts=11,
+    small_models=200,
+    model_bytes=(2_000_000, 40_000_000),
+    model_width=512,
+    large_layers=224,
+    tasks=2000,
     models=100_000,
     model_layers=100,
 )
@@ -63,6 +78,11 @@ SMALL = Scale(
     rounds=2,
     latencies_ms=(0,),
     starts=1,
+    small_models=10,
+    model_bytes=(20_000, 60_000),
+    model_width=32,
+    large_layers=3,
+    tasks=20,
     models=200,
     model_layers=10,
 )

@@ -174,7 +174,7 @@ class _Folder:
     def _own(self, chosen: str) -> None:
         """Adds the folder's own model."""
         nbytes, missing = self._weigh(chosen)
-        if missing and self._place.is_snapshot:
+        if missing and hub_snapshot(self._path):
             self._leave_whole(f"the cache lacks {missing} of the shards that {chosen} lists")
             return
         file = self._named(chosen)
@@ -202,12 +202,10 @@ class _Folder:
         self._result.adapter = Candidate(name, self._place.path, file, None, nbytes)
 
     def _listed_shards(self) -> set[str]:
-        """Returns the shards in this folder that its indexes list, and notes those elsewhere."""
-        shards = {
+        """Returns the shards that the indexes in this folder list."""
+        return {
             shard for name in self._sizes if indexed_format(name) for shard in self._shards(name)
         }
-        self._result.parts.update(self._place.below(shard) for shard in shards if "/" in shard)
-        return shards
 
     def _shards(self, index: str) -> tuple[str, ...]:
         """Returns the shards that an index lists; none where it cannot be read."""
@@ -219,8 +217,12 @@ class _Folder:
         return self._listed[index]
 
     def _weigh(self, start: str) -> tuple[int, int]:
-        """Returns the bytes of a file, or of an index's shards and how many are missing."""
+        """Returns the bytes of a model, and how many of its shards are missing.
+
+        Those in sub-folders are noted as parts of it.
+        """
         files = self._shards(start) if indexed_format(start) else (start,)
+        self._result.parts.update(self._place.below(file) for file in files if "/" in file)
         sizes = [self._size(file) for file in files]
         return sum(size for size in sizes if size is not None), sizes.count(None)
 

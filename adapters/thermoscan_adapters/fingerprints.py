@@ -14,18 +14,18 @@ from pathlib import Path
 from thermoscan.checkpoint import Fingerprint, OpenOptions
 from thermoscan.errors import CheckpointError, SourceError, SourceNotFoundError, ThermoscanError
 from thermoscan.limits import Limits
-from thermoscan_adapters import lora_config, pipelines
+from thermoscan_adapters import pipelines
 from thermoscan_adapters.beside import MOST_FOLDERS
 from thermoscan_adapters.disk_folder import DiskFolder
+from thermoscan_adapters.disk_walk import matters
 from thermoscan_adapters.files import DiskFile, find_file, hub_snapshot
 from thermoscan_adapters.folders import Folder, within
 from thermoscan_adapters.index import read_index
-from thermoscan_adapters.selection import indexed_format, looks_like_weights
+from thermoscan_adapters.selection import indexed_format
 from thermoscan_adapters.weight_sets import read_json
 
 #: A blob of a Hugging Face cache: git's id of a small file, the sha256 of a large one.
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_SAYS = frozenset({"config.json", lora_config.FILE, pipelines.FILE})
 
 
 def names_that_matter(folder: Folder, options: OpenOptions) -> set[str]:
@@ -99,7 +99,7 @@ def _in(folder: Folder, inside: str, limits: Limits) -> set[str]:
 
 
 def _matters(name: str) -> bool:
-    return looks_like_weights(name) or name in _SAYS or indexed_format(name) is not None
+    return matters(name) or name == "config.json"
 
 
 def _components(folder: Folder, limits: Limits) -> set[str]:

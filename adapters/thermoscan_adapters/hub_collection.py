@@ -12,10 +12,11 @@ from itertools import chain, islice
 from typing import Any
 
 from thermoscan.batch.candidates import Candidate, LeftOut
+from thermoscan.dtypes import DType
 from thermoscan.errors import HubError
 from thermoscan_adapters.hub_api import headers_of, new_api, pages
 from thermoscan_adapters.hub_errors import hub_errors
-from thermoscan_adapters.hub_listing import is_commit
+from thermoscan_adapters.hub_listing import MOST_BYTES, is_commit
 from thermoscan_adapters.hub_names import is_hub_id
 from thermoscan_adapters.hub_patience import Patience
 from thermoscan_adapters.hub_query import SCHEME, parse_hub_query
@@ -76,4 +77,17 @@ def _found(entry: Mapping[str, Any], place: str, *, known: bool) -> Candidate | 
         reason = f"it is gated ({'automatic' if gated == 'auto' else 'manual'} approval)"
         advice = "accept its terms on the hub, then set HF_TOKEN or run `hf auth login`"
         return LeftOut(id, "refused", "hub-gated", f"{reason}; {advice}")
-    return Candidate(id, f"{id}@{commit}" if commit else id)
+    source = f"{id}@{commit}" if commit else id
+    return Candidate(id, source, bytes=_bytes(entry.get("safetensors")))
+
+
+def _bytes(stated: object) -> int:
+    """Returns the bytes of the parameters that the hub has counted by type; 0 where it has not."""
+    counts = stated.get("parameters") if isinstance(stated, Mapping) else None
+    nbytes = 0
+    if isinstance(counts, Mapping):
+        for dtype in DType:
+            count = counts.get(dtype.label)
+            if type(count) is int and 0 <= count <= MOST_BYTES:
+                nbytes += count * dtype.itemsize
+    return min(nbytes, MOST_BYTES)

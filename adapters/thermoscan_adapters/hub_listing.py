@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST_BYTES = 1 << 60
+MOST_BYTES = 1 << 60
+"""That anything on a hub may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _checked(entry: Mapping[str, Any], id: str) -> ListedFile:
     name, size, blob = entry["path"], entry["size"], entry["oid"]
     sha256 = entry["lfs"]["oid"] if entry.get("lfs") else None
     named = _is_path(name) and isinstance(blob, str)
-    sized = type(size) is int and 0 <= size <= _MOST_BYTES
+    sized = type(size) is int and 0 <= size <= MOST_BYTES
     hashed = sha256 is None or is_sha256(sha256)
     if not (named and sized and hashed):
         reason = "the hub lists a file without a name, or a length or digest that can be"

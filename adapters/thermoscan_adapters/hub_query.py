@@ -27,6 +27,8 @@ _SORTS = {
     "modified": "lastModified",
     "trending": "trendingScore",
 }
+#: What is to be told of each model.
+_TOLD = ("sha", "gated", "disabled", "safetensors")
 _KEYS = ("author", "library", "limit", "search", "sort", "tags", "task")
 _EXAMPLE = "write, for example, author=ORG, library=transformers, limit=100"
 
@@ -60,7 +62,7 @@ class HubQuery:
         pairs = [("author", self.author), ("search", self.search), ("pipeline_tag", self.task)]
         pairs += [("filter", each) for each in filters]
         pairs += [("sort", self.sort), ("limit", str(min(self.limit or _PAGE, _PAGE)))]
-        pairs += [("expand", each) for each in ("sha", "gated", "private", "disabled")]
+        pairs += [("expand", each) for each in _TOLD]
         return urlencode([(key, value) for key, value in pairs if value is not None])
 
 

@@ -50,7 +50,7 @@ class ListCollection:
             found.setdefault(each.name, each)
             if is_adapter:
                 adapters.add(each.name)
-            elif isinstance(each, Candidate):
+            elif isinstance(each, Candidate) and each.file is None:
                 bases.add(each.source)
         here = Path.cwd()
         for name, each in found.items():

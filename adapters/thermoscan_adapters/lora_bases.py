@@ -24,7 +24,7 @@ from thermoscan_adapters.weight_sets import read_json
 _LONGEST_REFERENCE = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Bases:
     """The whole models that were found, as those an adapter may change.
 

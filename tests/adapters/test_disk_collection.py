@@ -163,6 +163,15 @@ def test_shards_in_a_sub_folder_belong_to_the_index_that_lists_them(tmp_path: Pa
     assert found_in(tmp_path) == {"m": Candidate("m", str(tmp_path / "m"), bytes=nbytes)}
 
 
+def test_shards_of_an_index_that_is_not_chosen_stay_what_they_are(tmp_path: Path) -> None:
+    inner = tmp_path / "m" / "a" / "b"
+    write(inner, "x.safetensors")
+    write(tmp_path / "m", "model.safetensors")
+    index = {"weight_map": {"x.safetensors": "a/b/x.safetensors"}}
+    (tmp_path / "m" / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    assert set(found_in(tmp_path)) == {"m", "m/a/b"}
+
+
 def test_sub_folders_with_weights_are_models_of_their_own(tmp_path: Path) -> None:
     write(tmp_path / "m", "model.safetensors", "checkpoint-500/model.safetensors")
     write(tmp_path / "m", "original/consolidated.00.pth", "checkpoint-500/optimizer.pt")
@@ -470,14 +479,18 @@ def test_a_tree_deeper_than_a_path_can_say_ends_with_a_refusal(tmp_path: Path) -
 
 
 def test_a_deep_tree_needs_no_recursion(tmp_path: Path) -> None:
-    depth = 1500
+    depth = 1200
     assert depth > sys.getrecursionlimit()
-    deep = tmp_path
+    folders = [tmp_path]
     for _ in range(depth):
-        deep /= "d"
-        deep.mkdir()
-    write(deep, "model.safetensors")
-    assert set(found_in(tmp_path)) == {"/".join("d" * depth)}
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    write(folders[-1], "model.safetensors")
+    found = set(found_in(tmp_path))
+    (folders[-1] / "model.safetensors").unlink()
+    for folder in reversed(folders[1:]):  # rmtree does need recursion
+        folder.rmdir()
+    assert found == {"/".join("d" * depth)}
 
 
 def test_a_hundred_thousand_files_in_a_folder_are_a_model_each(tmp_path: Path) -> None:
@@ -485,73 +498,105 @@ def test_a_hundred_thousand_files_in_a_folder_are_a_model_each(tmp_path: Path) -
         os.close(os.open(f"{tmp_path}/{number}.pt", os.O_CREAT))
     found = list(DiskCollection().candidates(str(tmp_path)))
     assert len({each.name for each in found}) == 100_000
+    shutil.rmtree(tmp_path)
 
 
 # Every tree.
 
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 FILES = st.sampled_from(
     [
         "model.safetensors", "model.fp16.safetensors", "pytorch_model.bin", "a.safetensors",
         "a.bf16.safetensors", "b.pt", "a.bin", "model.safetensors.index.json", "optimizer.pt",
-        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "c.pth.tar",
-        "README.md", "config.json", "x.onnx", "model.SAFETENSORS", "training_args.bin",
+        "c.pth.tar", "README.md", "config.json", "x.onnx", "model.SAFETENSORS", "training_args.bin",
+        "adapter_model.safetensors", "adapter_model.bin", "adapter_config.json",
+        "model_index.json", *SHARDS,
     ]
 )  # fmt: skip
-FOLDERS = st.sampled_from(["", "a", "a/b", "checkpoint-1", "m/model.safetensors", "unet", ".git"])
-INDEX = json.dumps(
-    {
-        "weight_map": {
-            name: name
-            for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-        }
-    }
-)
+SNAPSHOT = "models--o--n/snapshots/c0"
+FOLDERS = st.sampled_from(
+    ["", "a", "a/b", "checkpoint-1", "m/model.safetensors", "unet", ".git", SNAPSHOT,
+     f"{SNAPSHOT}/unet", "o/n@c0", "a/unet"]
+)  # fmt: skip
+DOCUMENTS = {
+    "model.safetensors.index.json": {"weight_map": {name: name for name in SHARDS}},
+    "adapter_config.json": {"base_model_name_or_path": "../a"},
+    "model_index.json": {"unet": ["diffusers", "Model"]},
+    "config.json": {},
+}
 
 
-@given(st.sets(st.tuples(FOLDERS, FILES), max_size=14))
+def plant(place: Path, tree: set[tuple[str, str]]) -> set[str]:
+    """Writes the files of a tree; returns the paths of those that look like weights."""
+    weights = set()
+    for folder, name in sorted(tree):
+        path = place / folder / name
+        if path.is_dir() or any(above.is_file() for above in path.parents):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name in DOCUMENTS:
+            path.write_text(json.dumps(DOCUMENTS[name]))
+        else:
+            write_tensors(path, name)
+            weights.add(path.relative_to(place).as_posix())
+    return {path for path in weights if not path.endswith(".md") and ".git" not in path}
+
+
+@given(st.sets(st.tuples(FOLDERS, FILES), max_size=16))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_that_looks_like_weights_vanishes(
     tmp_path_factory: pytest.TempPathFactory, tree: set[tuple[str, str]]
 ) -> None:
     place = tmp_path_factory.mktemp("tree") / "place"
     place.mkdir()
-    for folder, name in tree:
-        path = place / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            continue
-        if name.endswith(".json"):
-            path.write_text(INDEX)
-        else:
-            write_tensors(path, name)
-    found = found_in(place)
-    told = {name for name, each in found.items() if isinstance(each, LeftOut)}
-    for each in found.values():
-        if isinstance(each, Candidate):
-            told |= accounted_for(each, place)
-    weights = {
-        path.relative_to(place).as_posix()
-        for path in place.rglob("*")
-        if path.is_file() and path.suffix not in {".md", ".json"} and ".git" not in path.parts
-    }
-    loose = {"model-00001-of-00002.safetensors": "model-00002-of-00002.safetensors"}
-    for first, second in loose.items():  # of shards without an index, the first one is named
-        told |= {f"{name.removesuffix(first)}{second}" for name in told if name.endswith(first)}
+    weights = plant(place, tree)
+    told: set[str] = set()
+    for each in found_in(place).values():
+        told |= opened(each, place) if isinstance(each, Candidate) else left(each, place)
     assert weights <= told
     shutil.rmtree(place)
 
 
-def accounted_for(candidate: Candidate, place: Path) -> set[str]:
+def left(found: LeftOut, place: Path) -> set[str]:
+    """Returns the files that the reason of what was left out speaks of."""
+    name = found.name
+    if not (place / "o" / "n@c0").exists():
+        name = name.replace("o/n@c0", SNAPSHOT)
+    if found.code.startswith("base-"):  # of an adapter, called by its folder or its file
+        folder = "" if name == place.name else f"{name}/"
+        return {name, f"{folder}adapter_model.safetensors", f"{folder}adapter_model.bin"}
+    if found.code == "shards-without-index":  # the first stands for all
+        return {name, name.replace(*SHARDS)}
+    if found.code == "snapshot-partial":
+        return {name} | {path.relative_to(place).as_posix() for path in of_model(place / name)}
+    return {name}
+
+
+def of_model(folder: Path) -> list[Path]:
+    """Returns the files of the model that a folder is: its own, and its component's."""
+    component = folder / "unet" if (folder / "model_index.json").exists() else folder
+    return [*folder.glob("*"), *component.glob("*")]
+
+
+def opened(candidate: Candidate, place: Path) -> set[str]:
     """Returns the files that the card of a candidate, or its refusal, speaks of."""
     source = Path(candidate.source)
     inside = source.parent if source.is_file() else source
-    try:
-        opened = DiskAdapter().open(candidate.source, OpenOptions(file=candidate.file))
-    except ThermoscanError as error:
-        assert error.code in {"index-shard-missing"}
-        names = {path.name for path in inside.iterdir()} if inside == source else {source.name}
+    names = {source.name}
+    if candidate.base is not None:
+        assert Path(candidate.base).parent == place
+        names = {candidate.file or "adapter_model.safetensors", "adapter_model.bin"}
     else:
-        names = {record.name for record in opened.files}
+        try:
+            checkpoint = DiskAdapter().open(candidate.source, OpenOptions(file=candidate.file))
+        except ThermoscanError as error:
+            of_pipeline = {"no-weights", "several-checkpoints"}  # of a component
+            codes = of_pipeline if (source / "model_index.json").exists() else set()
+            assert error.code in codes | {"index-shard-missing"}
+            if inside == source:  # the model that is refused is this folder
+                names = {path.relative_to(source).as_posix() for path in of_model(source)}
+        else:
+            names = {record.name for record in checkpoint.files}
     return {(inside / name).relative_to(place).as_posix() for name in names}
 
 

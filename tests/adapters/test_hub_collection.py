@@ -97,6 +97,25 @@ def test_a_candidate_opens_at_its_commit_after_the_branch_has_moved(
     assert [t.name for t in adapter.open(found.source, OpenOptions()).tensors] == ["old"]
 
 
+def test_the_size_of_a_model_is_what_the_hub_has_counted(hub: LoopbackHub, tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", "a", "b", rows=5)
+    hub.add("org/counted", {"model.safetensors": path})
+    hub.add("org/torch", {"pytorch_model.bin": b"x"})
+    sizes = [each.bytes for each in listed(hub, "author=org") if isinstance(each, Candidate)]
+    assert sizes == [2 * 5 * 3 * 4, 0]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ['{"parameters": {"F32": -1}}', '{"parameters": {"F32": true}}', '{"parameters": [1]}', "[]",
+     '{"parameters": {"X": 5}}', '{"parameters": {"F32": 1e300}}', "null", '"x"'],
+)  # fmt: skip
+def test_a_size_that_makes_no_sense_is_none(hub: LoopbackHub, stated: str) -> None:
+    body = f'[{{"id": "org/a", "safetensors": {stated}}}]'
+    hub.fail(Garbage(_http(body)), path="/api/models")
+    assert listed(hub, "search=x") == [Candidate("org/a", "org/a")]
+
+
 def test_pages_are_asked_for_as_models_are_taken(zoo: LoopbackHub) -> None:
     found = HubCollection(zoo.endpoint, BRIEF).candidates("hub:tags=en")
     assert zoo.requests == []

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from support.postgresql import Server
 
 from thermoscan.catalogue.fields import Field, Kind
 from thermoscan.catalogue.opening import connect
@@ -154,12 +155,24 @@ def matches(word: str, pattern: str) -> bool:
     return re.fullmatch(regular, word, re.DOTALL) is not None
 
 
-@pytest.fixture
-def connection(catalogue_place: str) -> Iterator[Connection]:
-    engine = connect(catalogue_place, create=True)
+@pytest.fixture(scope="module")
+def in_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("where") / "catalogue.sqlite")
+
+
+@pytest.fixture(scope="module")
+def on_server(postgresql: Server) -> str:
+    return postgresql.fresh()
+
+
+@pytest.fixture(params=["in_file", "on_server"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection to a database that has the table for as long as a test takes."""
+    engine = connect(request.getfixturevalue(request.param), create=True)
     with engine.connect() as opened:
         TABLE.create(opened)
         yield opened
+        opened.rollback()
     engine.dispose()
 
 
@@ -178,6 +191,34 @@ def test_a_database_finds_the_rows_that_an_evaluator_finds(
         found = connection.scalars(select(TABLE.c.number).where(wanted).order_by("number")).all()
         savepoint.rollback()
     assert found == [number for number, row in enumerate(rows) if truth(expression, row) is True]
+
+
+ODD_WORDS = ("a[b]c", "abc", "a^c", "50%", "50x", "q_proj", "qxproj", "back\\slash", "Ab", "ab",
+             "", "two\nlines", "it's", 'quo"te', "*", "é", "nul\x00", "esc\x10d800",
+             "half\ud800")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a[b]c", "a[b-z]c", "[a]bc", "a[^x]c", "50%", "q_proj", "*_*", "*\\*", "back\\\\*", "a*", "A?",
+     "two*lines", "*'*", '*"*', "", "*", "?", "??", "**b", "nul\x00", "half*", "*\ud800"],
+)  # fmt: skip
+def test_only_two_characters_of_a_pattern_are_more_than_themselves(
+    connection: Connection, pattern: str
+) -> None:
+    rows = [{"number": number, "word": word} for number, word in enumerate(ODD_WORDS)]
+    connection.execute(insert(TABLE), rows)
+    wanted = condition(f"word ~ {literal(pattern)}", FIELDS, connection.dialect.name)
+    found = connection.scalars(select(TABLE.c.word).where(wanted).order_by("number")).all()
+    assert found == [word for word in ODD_WORDS if matches(word, pattern)]
+
+
+def test_any_text_is_equal_to_itself_alone(connection: Connection) -> None:
+    rows = [{"number": number, "word": word} for number, word in enumerate(ODD_WORDS)]
+    connection.execute(insert(TABLE), rows)
+    for word in ODD_WORDS:
+        wanted = condition(f"word = {literal(word)}", FIELDS, connection.dialect.name)
+        assert connection.scalars(select(TABLE.c.word).where(wanted)).all() == [word]
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -328,6 +329,23 @@ def test_nothing_at_an_address_is_said_in_the_time_given(
     assert caught.value.code == "cluster-unreachable"
     assert caught.value.file == "tcp://127.0.0.1:9"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_that_speaks_something_else_is_unreachable_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(ClusterError) as caught:
+            ClusterExecutor(address, connect_seconds=0.5).__enter__()
+    assert caught.value.code == "cluster-unreachable"
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+def test_an_encrypted_address_without_certificates_is_an_option_that_makes_no_sense(
+    scheme: str,
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        ClusterExecutor(f"{scheme}://127.0.0.1:9").__enter__()
+    assert caught.value.code == "cluster-tls"
 
 
 @pytest.mark.parametrize("address", ["localhost", "nowhere.json", "carrier-pigeon://x:1", ""])

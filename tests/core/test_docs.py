@@ -14,8 +14,8 @@ from thermoscan.cli.main import cli
 ROOT = Path(__file__).parents[2]
 
 
-PAGES = {"scan": "README.md", "batch": "docs/batch.md", "compare": "docs/compare.md", "probe": "docs/probe.md",
-         "linear": "docs/linear.md", "attach": "docs/attach.md",
+PAGES = {"scan": "README.md", "batch": "docs/batch.md", "compare": "docs/compare.md",
+         "probe": "docs/probe.md", "linear": "docs/linear.md", "attach": "docs/attach.md",
          "badge": "docs/badge.md", "catalogue": "docs/querying.md"}  # fmt: skip
 """Command -> the page that shows its help between two comments."""
 

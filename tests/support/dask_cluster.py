@@ -1,4 +1,8 @@
-"""A real Dask cluster on 127.0.0.1: a scheduler and workers, each a process of its own."""
+"""A real Dask cluster on 127.0.0.1: a scheduler and workers, each a process of its own.
+
+By hand, ``PYTHONPATH=tests python -m support.dask_cluster WORKERS`` starts one, prints a line of
+JSON, ``address`` and the process ids ``scheduler`` and ``workers``, and ends it with its own input.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -136,3 +141,16 @@ def _install_trial_adapter(folder: Path) -> None:
     (about / "entry_points.txt").write_text(
         "[thermoscan.adapters]\ntrial = support.trial_adapter:TrialAdapter\n"
     )
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, DaskCluster(Path(folder)) as cluster:
+        workers = [cluster.start_worker() for _ in range(int(sys.argv[1]))]
+        cluster.wait_for_workers(len(workers))
+        about = {"address": cluster.address, "scheduler": cluster.scheduler.pid}
+        print(json.dumps({**about, "workers": [each.pid for each in workers]}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -103,24 +103,27 @@ class ClusterExecutor:
         self._link.tell(told)
         pending = iter(tasks)
         peopled = time.monotonic()
-        while self._fill(pending) or self._runs:
-            news = self._link.listen()
-            if isinstance(news, Joined):
-                self._seats.setdefault(news.address, _Seat(news.threads))
-                self._mark(news.address)
-            elif isinstance(news, Left):
-                yield from self._leave(news)
-            elif isinstance(news, Ended):
-                yield from self._end(news)
+        more = self._fill(pending)
+        while more or self._runs:
+            results = self._hear()
+            more = self._fill(pending)  # before the results are taken, which may last
+            yield from results
             if self._seats:
                 peopled = time.monotonic()
             elif time.monotonic() - peopled > self._empty_seconds:
-                reason = (
-                    f"no worker of thermoscan {__version__} was there for "
-                    f"{self._empty_seconds:.0f} seconds; what was done is kept, and the same "
-                    "command goes on from there"
-                )
-                raise ClusterError("cluster-empty", reason, file=self._address)
+                raise self._empty()
+
+    def _hear(self) -> list[Result]:
+        """Takes the next news into account; returns the results that it brought."""
+        news = self._link.listen()
+        if isinstance(news, Joined):
+            self._seats.setdefault(news.address, _Seat(news.threads))
+            self._mark(news.address)
+        elif isinstance(news, Left):
+            return self._leave(news)
+        elif isinstance(news, Ended):
+            return self._end(news)
+        return []
 
     def _fill(self, pending: Iterator[Task]) -> bool:
         """Sends tasks out as long as there is room; says whether some are left to send."""
@@ -149,23 +152,33 @@ class ClusterExecutor:
         self._mark(run.address)
         self._link.submit(key, run.task, run.address)
 
-    def _end(self, news: Ended) -> Iterator[Result]:
+    def _end(self, news: Ended) -> list[Result]:
         run = self._runs.pop(news.key, None)
-        if run is not None:  # else the worker left while its result was on the way
-            self._seats[run.address].keys.remove(news.key)
-            self._mark(run.address)
-            yield news.result
+        if run is None:  # its worker left while the result was on the way
+            return []
+        self._seats[run.address].keys.remove(news.key)
+        self._mark(run.address)
+        return [news.result]
 
-    def _leave(self, news: Left) -> Iterator[Result]:
+    def _leave(self, news: Left) -> list[Result]:
         seat = self._seats.pop(news.address, None)
         self._mark(news.address)
+        refused = []
         for key in seat.keys if seat else ():
             self._link.drop(key)
             run = self._runs.pop(key)
             if run.suspect and not news.expected:
-                yield died(run.task)
+                refused.append(died(run.task))
             else:
                 self._waiting.appendleft((run.task, run.suspect or not news.expected))
+        return refused
+
+    def _empty(self) -> ClusterError:
+        reason = (
+            f"no worker of thermoscan {__version__} was there for {self._empty_seconds:.0f} "
+            "seconds; what was done is kept, and the same command goes on from there"
+        )
+        return ClusterError("cluster-empty", reason, file=self._address)
 
     def _mark(self, address: str) -> None:
         """Notes whether there is room at a worker, so that none has to be looked for."""
@@ -180,4 +193,5 @@ class ClusterExecutor:
 
 def _is_small(task: Task) -> bool:
     """Says whether a task is over so soon that another may wait behind it."""
-    return task.known is not None or 0 < task.candidate.bytes < ALONE_BYTES
+    unchanged = task.known is not None and task.digests is None
+    return unchanged or 0 < task.candidate.bytes < ALONE_BYTES

@@ -1,29 +1,25 @@
 """A connection to a Dask scheduler: tasks go out, news comes in.
 
 The news of everything that happens, in the order in which it is heard: workers that come and go,
-tasks that end. Foreign exceptions end here. What Dask logs is silenced while a connection is open:
-what of it matters is news.
+tasks that end. Foreign exceptions end here.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import pkgutil
 import platform
 import queue
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from thermoscan._version import __version__
 from thermoscan.batch import cluster_worker
+from thermoscan.batch.cluster_connect import client_class, connect, silence
 from thermoscan.batch.tasks import Result, Task
-from thermoscan.errors import ClusterError, OptionError
+from thermoscan.errors import ClusterError
 
 _TICK_SECONDS = 1.0
 _SILENT_SECONDS = 15.0
@@ -101,14 +97,14 @@ class Link:
         self.address = address
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
-        self._joining: set[str] = set()
+        self._gone: set[str] = set()
         self._topic = f"thermoscan-{uuid.uuid4().hex}"
         self._told: Callable[[str, int, int], None] = lambda _key, _done, _total: None
         self._silent_for = 0.0
-        client = _client_class()
+        client = client_class()
         with ExitStack() as undo:
-            undo.enter_context(_silence())
-            self._client = _connect(client, address, seconds)
+            undo.enter_context(silence())
+            self._client = connect(client, address, seconds)
             undo.callback(self._disconnect)
             self._greet()
             self._undo = undo.pop_all()
@@ -184,8 +180,7 @@ class Link:
         _check("the scheduler", scheduler)
         for address, versions in workers.items():
             _check(f"the worker {address}", versions)
-        for address in threads.keys() & workers.keys():
-            self._news.put(Joined(address, threads[address]))
+        client.sync(self._join, {each: threads[each] for each in threads.keys() & workers.keys()})
 
     async def _versions(self, run: Callable[..., Any]) -> str:
         """Returns what the scheduler runs, in words."""
@@ -205,20 +200,24 @@ class Link:
     def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
         _, message = event
         if message.get("action") == "add-worker":
-            self._joining.add(message["worker"])
+            self._gone.discard(message["worker"])
             self._client.loop.add_callback(self._admit, message["worker"])
         elif message.get("action") == "remove-worker":
-            self._joining.discard(message["worker"])
+            self._gone.add(message["worker"])
             self._news.put(Left(message["worker"], bool(message.get("expected"))))
 
     async def _admit(self, address: str) -> None:
-        """Makes news of a worker that came later, if it runs this version and is still there."""
-        with suppress(OSError, KeyError):
+        """Makes news of a worker that came later, if it runs this version."""
+        with suppress(OSError, KeyError):  # it does not answer any more
             versions = await self._versions_of([address])
             threads = await self._client.nthreads(workers=[address])
-            if address in self._joining and versions[address] == _OURS:
-                self._news.put(Joined(address, threads[address]))
-        self._joining.discard(address)
+            if versions[address] == _OURS:
+                await self._join({address: threads[address]})
+
+    async def _join(self, threads: Mapping[str, int]) -> None:
+        """Makes news of workers, but not after the news that one left. Runs where that is heard."""
+        for address in threads.keys() - self._gone:
+            self._news.put(Joined(address, threads[address]))
 
     def _on_progress(self, event: tuple[float, tuple[str, int, int]]) -> None:
         _, (key, done, total) = event
@@ -230,18 +229,20 @@ class Link:
 
         try:
             self._news.put(Ended(key, await future))
-        except (
-            KilledWorker
-        ):  # where a scheduler allows no failure; that the worker left is news too
-            pass
+        except KilledWorker:
+            return  # where a scheduler allows no failure; that the worker left is news of its own
         except (CancelledError, OSError) as error:
-            if key in self._futures:
-                self._news.put(Broken(self._lost(error)))
+            self._break(key, self._lost(error))
         except Exception as error:
             reason = f"a worker could not run a task: {type(error).__name__}: {error}"
-            self._news.put(Broken(ClusterError("cluster-failed", reason, file=self.address)))
+            self._break(key, ClusterError("cluster-failed", reason, file=self.address))
         finally:
             future.release()
+
+    def _break(self, key: str, error: ClusterError) -> None:
+        """Makes the last news of an error, unless it is of a task that is wanted no more."""
+        if key in self._futures:
+            self._news.put(Broken(error))
 
     def _check_alive(self) -> None:
         """Asks the scheduler, after a long silence, whether it is still there."""
@@ -284,53 +285,3 @@ _OURS = _in_words(__version__, platform.python_version())
 def _check(who: str, versions: str) -> None:
     if versions != _OURS:
         raise ClusterError("cluster-version", f"{who} runs {versions}, and this is {_OURS}")
-
-
-def _client_class() -> Any:
-    try:
-        from distributed import Client  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        reason = "a cluster needs Dask: pip install 'thermoscan[dask]'"
-        raise OptionError("dask-missing", reason) from error
-    return Client
-
-
-def _connect(client: Any, address: str, seconds: float) -> Any:
-    url = _url(address)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions, which are compared here too
-            return client(url, timeout=seconds, set_as_default=False)
-    except ValueError as error:
-        raise OptionError("cluster-address", str(error), file=address) from error
-    except Exception as error:  # of sockets, of TLS, of another protocol at this port
-        reason = f"no scheduler can be reached there: {error or type(error).__name__}"
-        raise ClusterError("cluster-unreachable", reason, file=address) from error
-
-
-def _url(address: str) -> str:
-    """Returns the URL of the scheduler: the address itself, or what the file of this name says."""
-    if "://" in address:
-        return address
-    try:
-        return str(json.loads(Path(address).read_text(encoding="utf-8"))["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (
-            "it is no URL of a scheduler, such as tcp://HOST:8786, and no file that a scheduler "
-            "wrote"
-        )
-        raise OptionError("cluster-address", reason, file=address) from error
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps from stderr what Dask and what it is built on log; leaves it as it was afterwards."""
-    names = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
-    before = [(each, each.handlers, each.propagate) for each in map(logging.getLogger, names)]
-    for logger, _, _ in before:
-        logger.handlers, logger.propagate = [logging.NullHandler()], False
-    try:
-        yield
-    finally:
-        for logger, handlers, propagate in before:
-            logger.handlers, logger.propagate = handlers, propagate

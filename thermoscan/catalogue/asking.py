@@ -14,6 +14,8 @@ from thermoscan.catalogue.where import condition, unknown_column
 from thermoscan.errors import CatalogueError
 
 Row = Sequence[Any]
+Document = Mapping[str, Any]
+"""A row: name of a field -> its value."""
 
 _ROWS_AT_ONCE = 1_000
 """That are held in memory between the database and the caller."""
@@ -47,7 +49,7 @@ class Answer:
     fields: tuple[Field, ...]
     rows: Iterator[Row]
 
-    def documents(self) -> Iterator[dict[str, Any]]:
+    def documents(self) -> Iterator[Document]:
         """Yields each row as field's name -> value."""
         names = [field.name for field in self.fields]
         for row in self.rows:

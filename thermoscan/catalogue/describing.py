@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
-from thermoscan.catalogue.asking import Question, ask
+from thermoscan.catalogue.asking import Document, Question, ask
 from thermoscan.catalogue.fields import subject
 from thermoscan.catalogue.naming import Named
 from thermoscan.catalogue.schema import scans
-
-Document = Mapping[str, Any]
 
 _SCAN = ("scan", "is_last", "at", "status", "code", "identity", "scanner", "reduced_temperature",
          "order")  # fmt: skip

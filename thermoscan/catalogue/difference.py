@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from thermoscan.catalogue.asking import Question, ask
+from thermoscan.catalogue.asking import Document, Question, ask
 from thermoscan.catalogue.naming import Named
 from thermoscan.catalogue.schema import scans
 
@@ -29,10 +29,11 @@ MOVES = ("reduced_temperature", "order", "sparsity")
 
 _WHO = ("scan", "name", "status", "code", "reason", "commit", "identity", "architecture",
         "scanner", "options", "at", "sampled")  # fmt: skip
-_LAYER = ("position", "name", "role", "dtype", "rows", "columns", "digest", *MOVES)
-_FINDING = ("severity", "code", "layer")
+_TOLD = ("status", "code", "architecture")
+"""Of `_WHO`, what makes a difference by itself."""
 
-Document = Mapping[str, Any]
+_LAYER = ("name", "role", "dtype", "rows", "columns", "digest", *MOVES)
+_FINDING = ("severity", "code", "layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,9 @@ class Difference:
     @property
     def differs(self) -> bool:
         """Whether there is anything to tell, be it only that something is unknown."""
+        told = any(self.before[each] != self.after[each] for each in _TOLD)
         moved = any(each.before != each.after for each in self.figures)
-        return bool(moved or self.layers or self.gained or self.lost)
+        return bool(told or moved or self.layers or self.gained or self.lost)
 
 
 def difference(connection: Connection, before: Named, after: Named) -> Difference:

@@ -48,7 +48,7 @@ class HostileText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """PostgreSQL would sort by the language of its server."""
-        return dialect.type_descriptor(Text(collation="C" if _is_postgresql(dialect) else None))
+        return Text(collation="C") if _is_postgresql(dialect) else Text()
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """As stored."""

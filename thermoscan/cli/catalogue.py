@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from thermoscan.cli.batch import BATCH_FOLDER
+
 if TYPE_CHECKING:
     from thermoscan.catalogue.asking import Question
     from thermoscan.catalogue.store import Catalogue
@@ -20,19 +22,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SUBJECTS = ("layers", "models", "findings", "scans")
+"""As `thermoscan.catalogue.fields.SUBJECTS`, which the help need not import."""
+
 _WHERE = "Such as 'order > 0.5': see docs/querying.md."
 _LAYERS = 40
 """That are shown of a model where not all are asked for."""
 
 
-class _Names(click.ParamType[tuple[str, ...]]):
-    """Names between commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, *_: object) -> tuple[str, ...]:
-        names = value if isinstance(value, tuple) else str(value).split(",")
-        return tuple(each.strip() for each in names)
+def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Returns the names between commas."""
+    return tuple(each.strip() for each in value.split(",")) if value else ()
 
 
 def _with_place(command: F) -> F:
@@ -40,7 +39,7 @@ def _with_place(command: F) -> F:
         "--catalogue",
         "place",
         envvar="THERMOSCAN_CATALOGUE",
-        default="thermoscan-batch",
+        default=str(BATCH_FOLDER),
         show_default=True,
         show_envvar=True,
         metavar="PLACE",
@@ -55,14 +54,16 @@ def _with_rows(command: F) -> F:
             click.option("--where", metavar="CONDITION", help=_WHERE),
             click.option(
                 "--sort",
-                type=_Names(),
+                callback=_names,
                 metavar="COLUMNS",
-                default=(),
                 help="By order, by -order from the greatest down, or several: role,-order.",
             ),
             click.option("--limit", type=click.IntRange(1), help="The most rows."),
             click.option(
-                "--columns", type=_Names(), metavar="COLUMNS", default=(), help="These, such as name,order."
+                "--columns",
+                callback=_names,
+                metavar="COLUMNS",
+                help="These, such as name,order.",
             ),
             click.option("--json", "as_json", is_flag=True, help="A JSON object per line."),
             click.option("--csv", "as_csv", is_flag=True, help="CSV with a header."),
@@ -160,7 +161,7 @@ def diff(before: str, after: str, place: str, as_json: bool, exit_code: bool) ->
 @_with_place
 @_of_option
 @click.option("--where", metavar="CONDITION", help=_WHERE)
-@click.option("--columns", type=_Names(), metavar="COLUMNS", default=(), help="Not all of them.")
+@click.option("--columns", callback=_names, metavar="COLUMNS", help="Not all of them.")
 def export(file: Path, place: str, **asked: Any) -> None:
     """Writes rows to FILE, a .parquet or a .csv."""
     from thermoscan.catalogue.asking import Question  # noqa: PLC0415 - not for the help
@@ -172,10 +173,11 @@ def export(file: Path, place: str, **asked: Any) -> None:
 
 def _open(place: str) -> Catalogue:
     """Opens the catalogue at `place`; a folder is that of a batch."""
-    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415 - not for the help
+    from thermoscan.batch.cards import DATABASE  # noqa: PLC0415 - not for the help
+    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
 
-    path = Path(place)
-    return Catalogue.open(path / "catalogue.sqlite" if path.is_dir() else place, create=False)
+    is_folder = "://" not in place and Path(place).is_dir()
+    return Catalogue.open(Path(place) / DATABASE if is_folder else place, create=False)
 
 
 def _print_rows(place: str, question: Question, as_json: bool, as_csv: bool) -> None:

@@ -6,6 +6,9 @@ and in huggingface_hub's `list_models`.
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
 from collections.abc import Iterable
 
 from .discussions import as_text
@@ -24,14 +27,14 @@ def list_models(
     request: Request, models: Iterable[Repository], endpoint: str, page_size: int
 ) -> Answer:
     """Answers ``/api/models``."""
-    listed = [describe(model, model.branches["main"]) for model in models]
-    listed = [entry for entry in listed if _is_wanted(entry, request)]
+    described = ((model, describe(model, model.branches["main"])) for model in models)
+    listed = [(model, entry) for model, entry in described if _is_wanted(entry, request)]
     sort = request.parameter("sort")
     if sort and sort not in _SORTS:
         raise refused(400, f'"sort" must be one of {list(_SORTS)}')
     if sort:
-        listed.sort(key=lambda entry: entry[sort], reverse=True)
-    told = [_told(entry, request) for entry in listed]
+        listed.sort(key=lambda each: each[1][sort], reverse=True)
+    told = [_told(model, entry, request) for model, entry in listed]
     return page(told, request, endpoint, min(page_size, int(request.parameter("limit", "1000"))))
 
 
@@ -60,6 +63,24 @@ def describe(repository: Repository, sha: str) -> dict[str, object]:
     }
 
 
+def _counted(repository: Repository) -> dict[str, object] | None:
+    """Counts the parameters of the safetensors files at the top, as the hub does, by type."""
+    parameters: Counter[str] = Counter()
+    for name, file in repository.files("main").items():
+        if name.endswith(".safetensors") and "/" not in name:
+            content = file.read()
+            try:
+                header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            except ValueError:
+                return None
+            for tensor in header.values():
+                if "dtype" in tensor:
+                    parameters[tensor["dtype"]] += math.prod(tensor["shape"])
+    if not parameters:
+        return None
+    return {"parameters": dict(parameters), "total": sum(parameters.values())}
+
+
 def _is_wanted(entry: dict[str, object], request: Request) -> bool:
     author, task = request.parameter("author"), request.parameter("pipeline_tag")
     return (
@@ -70,10 +91,12 @@ def _is_wanted(entry: dict[str, object], request: Request) -> bool:
     )
 
 
-def _told(entry: dict[str, object], request: Request) -> dict[str, object]:
+def _told(model: Repository, entry: dict[str, object], request: Request) -> dict[str, object]:
     """Leaves out of an entry what was not asked for."""
     expanded = {*request.parameters("expand"), *request.parameters("expand[]")}
     if request.flag("full"):
         return entry
+    if "safetensors" in expanded:
+        entry["safetensors"] = _counted(model)
     wanted = {"id", "trendingScore"} | expanded if expanded else _BRIEF
     return {key: value for key, value in entry.items() if key in wanted}
