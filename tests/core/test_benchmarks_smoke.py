@@ -14,7 +14,7 @@ from support.memory_checkpoint import FLOATS, encode, random_values
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks import __main__ as program
-from benchmarks import data, floor, report, startup, tally, whole
+from benchmarks import catalogue, data, floor, report, startup, tally, whole
 from benchmarks.processes import interleaved, median_ratio, take
 from benchmarks.report import Row, Section, Target
 from benchmarks.scale import SMALL
@@ -145,6 +145,16 @@ def test_start_up_is_measured_and_nothing_heavy_is_imported() -> None:
     rows = list(startup.measure(SMALL))
     assert_measured(rows)
     assert [row.figure for row in rows if "should not import" in row.what] == [0, 0]
+
+
+def test_a_catalogue_is_filled_and_asked(catalogue_place: str) -> None:
+    rows = list(catalogue._measure(catalogue_place, SMALL, lambda: 1_000_000))
+    assert_measured(rows)
+    answers = {row.what: row.how.partition(" rows")[0] for row in rows}
+    assert answers["what is known of every model"] == f"{SMALL.models}"
+    assert answers["every entry of the index"] == f"{SMALL.models}"
+    assert answers["one model with all its layers"] == f"{SMALL.model_layers}"
+    assert answers["the 20 hottest layers of all"] == "20"
 
 
 def test_a_partial_run_prints_a_table_and_leaves_the_documentation_alone(

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from sqlalchemy import exc, text
 from support.postgresql import Server
+from support.recorded import WHEN, record, scanned
 
-from thermoscan.catalogue import opening
+from thermoscan.catalogue import opening, writing
 from thermoscan.catalogue.foreign import boundary
 from thermoscan.catalogue.opening import shown
 from thermoscan.catalogue.store import Catalogue
@@ -137,15 +138,16 @@ def _as_somebody(place: Path) -> str:
 
 
 def test_a_catalogue_whose_writer_never_ends_is_busy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalogue_place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening, "_PATIENCE", 0.2)
-    place = tmp_path / "c.sqlite"
-    other = sqlite3.connect(place, isolation_level=None)
-    other.execute("PRAGMA journal_mode = WAL")
-    other.execute("BEGIN IMMEDIATE")
-    assert refusal(place).code == "catalogue-busy"
-    other.close()
+    with Catalogue.open(catalogue_place) as one, Catalogue.open(catalogue_place) as other:
+        with one._writing() as connection:
+            writing.record(connection, scanned("model"), WHEN, None, {})
+            with pytest.raises(CatalogueError) as caught:
+                record(other, scanned("model"))
+        assert caught.value.code == "catalogue-busy"
+        record(other, scanned("model"))
 
 
 def test_a_server_that_does_not_answer_or_does_not_know_us_is_refused(postgresql: Server) -> None:
@@ -164,6 +166,26 @@ def test_a_user_without_rights_is_refused(postgresql: Server) -> None:
         connection.execute(f"CREATE ROLE {_role(url)} LOGIN PASSWORD '{SECRET}'".encode())
     theirs = re.sub("//.*@", f"//{_role(url)}:{SECRET}@", url)
     assert refusal(theirs).code == "catalogue-denied"
+
+
+def test_a_user_who_may_only_read_can_read(postgresql: Server) -> None:
+    url = postgresql.fresh()
+    with Catalogue.open(url) as opened:
+        record(opened, scanned("model"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {_role(url)} LOGIN PASSWORD '{SECRET}'".encode())
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {_role(url)}".encode())
+    with Catalogue.open(re.sub("//.*@", f"//{_role(url)}:{SECRET}@", url), create=False) as opened:
+        assert [each.name for each in opened.entries()] == ["model"]
+        with pytest.raises(CatalogueError) as caught:
+            record(opened, scanned("other"))
+        assert caught.value.code == "catalogue-denied"
+
+
+def test_a_database_that_cannot_hold_every_character_is_refused(postgresql: Server) -> None:
+    url = postgresql.fresh(encoding="LATIN1")
+    assert refusal(url).code == "catalogue-encoding"
+    assert refusal(url, create=False).code == "catalogue-not-found"
 
 
 def _role(url: str) -> str:

@@ -107,7 +107,8 @@ def test_one_reads_the_last_commit_while_another_writes(catalogue_place: str) ->
         record(catalogue, scanned("first"))
         with running(HOLDER, catalogue_place) as holder:
             assert [each.name for each in catalogue.entries()] == ["first"]
-            assert count(catalogue) == {"models": 1, "scans": 1, "layers": LAYERS}
+            with Catalogue.open(catalogue_place, create=False) as other:
+                assert count(other) == {"models": 1, "scans": 1, "layers": LAYERS}
             assert release(holder) == [0]
         assert [each.name for each in catalogue.entries()] == ["first", "held"]
 

@@ -375,7 +375,8 @@ def test_a_number_that_no_column_can_hold_is_refused_and_nothing_is_written(
 
 
 def test_a_card_of_two_hundred_thousand_layers_is_recorded_whole(catalogue: Catalogue) -> None:
-    card = cards.of_layers(200_000)
+    few = cards.of_layers(40)
+    card = replace(few, layers=few.layers * 5000)
     record(catalogue, scanned(card))
     scan = last(catalogue)
     assert scan["layers"] == 200_000

@@ -45,11 +45,12 @@ class Server:
     password: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def fresh(self) -> str:
+    def fresh(self, encoding: str = "UTF8") -> str:
         """Makes an empty database; returns its URL."""
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            how = f"TEMPLATE template0 ENCODING {encoding}"
+            connection.execute(f"CREATE DATABASE {name} {how}".encode())
         return self.url(name)
 
     def url(self, database: str) -> str:

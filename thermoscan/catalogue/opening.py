@@ -1,7 +1,7 @@
 """From the name of a catalogue, a path or a URL, to an engine of SQLAlchemy.
 
 An SQLite file is used in WAL mode: a reader sees the last commit while somebody writes. Writers
-wait for each other, `_PATIENCE` at the longest. On a power failure the last commits may be lost
+wait for each other, a minute at the longest. On a power failure the last commits may be lost
 (``synchronous=NORMAL``), never the file; a batch that runs again writes them again.
 """
 
@@ -29,7 +29,9 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE | re.ASCII)
 _DRIVER = "postgresql+psycopg"
 _POSTGRESQL = frozenset({"postgres", "postgresql", _DRIVER})
 _PATIENCE = 60
-"""Seconds that one waits for another writer, or for a server."""
+"""Seconds that one writer waits for another."""
+_SERVER_PATIENCE = 10
+"""Seconds that one waits for a server to answer."""
 
 
 def shown(place: str | Path) -> str:
@@ -83,11 +85,12 @@ def _postgresql(text: str) -> Engine:
         if url.drivername.lower() not in _POSTGRESQL:
             reason = "a catalogue is a file, or a database at a postgresql:// URL"
             raise CatalogueError("catalogue-url", reason, file=shown(text))
-        options = {"connect_timeout": _PATIENCE // 6, "client_encoding": "utf8"}
-        return create_engine(
+        options = {"connect_timeout": _SERVER_PATIENCE, "client_encoding": "utf8"}
+        engine = create_engine(
             url.set(drivername=_DRIVER),
             connect_args={name: value for name, value in options.items() if name not in url.query},
             hide_parameters=True,
+            isolation_level="READ COMMITTED",
             pool_pre_ping=True,
         )
     except ImportError as error:
@@ -99,6 +102,13 @@ def _postgresql(text: str) -> Engine:
     except UNPARSABLE:
         # Its message, and so its traceback, may hold the password.
         raise CatalogueError("catalogue-url", "no URL of a database", file=shown(text)) from None
+    event.listen(engine, "connect", _limit_waiting)
+    return engine
+
+
+def _limit_waiting(connection: Any, _record: object) -> None:
+    connection.execute(f"SET lock_timeout = '{_PATIENCE * 1000:.0f}ms'")
+    connection.commit()
 
 
 def _sqlite(path: Path, *, create: bool) -> Engine:

@@ -10,12 +10,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from thermoscan._version import __version__
 from thermoscan.batch.tasks import Result
-from thermoscan.card import Card, Digest, Engine, LayerChange, LayerRecord
-from thermoscan.catalogue.index import profile_of
+from thermoscan.card import Card, Digest, LayerRecord
+from thermoscan.catalogue.index import profile_of, structure_of
 from thermoscan.catalogue.types import storable
 
 Row = dict[str, Any]
@@ -75,6 +77,8 @@ _CHANGE = (
     "kept",
     "rank",
 )
+_ENGINE_COLUMNS = tuple(f"engine_{name}" for name in _ENGINE)
+_CHANGE_COLUMNS = tuple(f"change_{name}" for name in _CHANGE)
 
 
 def digest_of_name(name: str) -> bytes:
@@ -96,6 +100,7 @@ def revision_row(card: Card, key: str | None) -> Row:
         "bytes": model.bytes,
         "parameters": model.parameters,
         "architecture": model.architecture,
+        "structure": structure_of(card),
         "dtype": max(sorted(model.dtypes), key=lambda each: model.dtypes[each], default=None),
         "dtypes": dict(model.dtypes),
     }
@@ -172,8 +177,8 @@ def _layer(layer: LayerRecord) -> Row:
         **_attributes(layer, _LAYER),
         "rows": rows,
         "columns": columns,
-        **_prefixed("engine", layer.engine, _ENGINE),
-        **_prefixed("change", layer.change, _CHANGE),
+        **_attributes(layer.engine, _ENGINE, _ENGINE_COLUMNS),
+        **_attributes(layer.change, _CHANGE, _CHANGE_COLUMNS),
     }
 
 
@@ -205,10 +210,16 @@ def _written(digest: Digest | None) -> str | None:
     return None if digest is None else f"{digest.algorithm}:{digest.value}"
 
 
-def _attributes(record: object, names: tuple[str, ...]) -> Row:
-    """Returns what `record` has of these names; None for each where there is no record."""
-    return {name: None if record is None else getattr(record, name) for name in names}
+def _attributes(
+    record: object, names: tuple[str, ...], columns: tuple[str, ...] | None = None
+) -> Row:
+    """Returns what `record` has of these names, under them or as `columns`.
+
+    None for each where there is no record.
+    """
+    if record is None:
+        return dict.fromkeys(columns or names)
+    return dict(zip(columns or names, _getter(*names)(record), strict=True))
 
 
-def _prefixed(prefix: str, record: Engine | LayerChange | None, names: tuple[str, ...]) -> Row:
-    return {f"{prefix}_{name}": each for name, each in _attributes(record, names).items()}
+_getter = cache(attrgetter)

@@ -30,14 +30,16 @@ def bring_up_to_date(engine: Engine, place: str, *, create: bool) -> None:
         create: Whether a database without tables becomes a catalogue.
 
     Raises:
-        CatalogueError: ``catalogue-newer``, ``catalogue-not-one`` or ``catalogue-not-found``.
+        CatalogueError: ``catalogue-newer``, ``catalogue-not-one``, ``catalogue-not-found``,
+            ``catalogue-encoding``.
     """
     with transaction(engine, write=False) as connection:
         if _stored(connection, place, create=create) == REVISIONS[-1]:
             return
     with transaction(engine, write=True) as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(select(text(f"pg_advisory_xact_lock({_LOCK})")))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            _refuse_narrow_text(connection, place)
         # Another process may have done it while this one waited.
         if _stored(connection, place, create=create) != REVISIONS[-1]:
             _upgrade(connection)
@@ -64,6 +66,12 @@ def _stored(connection: Connection, place: str, *, create: bool) -> str | None:
             file=place,
         )
     return found
+
+
+def _refuse_narrow_text(connection: Connection, place: str) -> None:
+    if connection.execute(text("SHOW server_encoding")).scalar() != "UTF8":
+        reason = "this database cannot hold every character: make one with the encoding UTF8"
+        raise CatalogueError("catalogue-encoding", reason, file=place)
 
 
 def _upgrade(connection: Connection) -> None:
