@@ -26,7 +26,7 @@ from thermoscan_reports.numbers import NULL, percent, shown
 from thermoscan_reports.page import SEVERITIES
 from thermoscan_reports.verdict import LAPLACE_ORDER
 
-NAME_LIMIT = 100
+_NAME_LIMIT = 100
 _REASON_LIMIT = 200
 _WORD_LIMIT = 40
 _PATH_LIMIT = 500
@@ -55,7 +55,7 @@ class Figure:
     least: float | None = None
     of_median: bool = False
 
-    def words(self, value: float | None) -> str:
+    def words(self, value: float) -> str:
         """Returns a value of it as a person reads it."""
         return percent(value) if self.share else shown(value)
 
@@ -238,7 +238,7 @@ def _model(entry: IndexEntry) -> Model:
         why = printable(entry.reason or "no reason was given", _REASON_LIMIT)
         reason = f"{code}: {why}" if code else why
     return Model(
-        name=printable(entry.name, NAME_LIMIT) or NULL,
+        name=printable(entry.name, _NAME_LIMIT) or NULL,
         status=_word("sampled" if entry.sampled and reason is None else entry.status) or NULL,
         code=code,
         reason=reason,

@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A model: its place in the whole index from 1, its status first among its cells."""
+    """A model: its place in the whole index from 1, its profile as `sparkline` has it."""
 
     place: int
     name: str
@@ -52,7 +52,6 @@ class Row:
     reason: str | None
     cells: tuple[str, ...]
     profile: str
-    width: int
     span: str
 
 
@@ -167,9 +166,7 @@ def _columns(deviations: Mapping[int, tuple[Deviation, ...]], base: bool) -> lis
             lambda _, model: findings_in_words(model),
             lambda _, model: model.findings if model.severity else None,
         ),
-        _Measured(
-            Column("Unlike its family", "figures that are outliers", False), unlike, farthest
-        ),
+        _Measured(Column("Unlike its family", "figures that are outliers", True), unlike, farthest),
     ]
 
 
@@ -184,7 +181,6 @@ def _figure_column(at: int, figure: Figure) -> _Measured:
 
 
 def _row(place: int, model: Model, cells: tuple[str, ...]) -> Row:
-    levels = levels_of(model.profile)
     return Row(
         place=place + 1,
         name=model.name,
@@ -193,8 +189,7 @@ def _row(place: int, model: Model, cells: tuple[str, ...]) -> Row:
         status=model.status,
         reason=model.reason,
         cells=cells,
-        profile=levels,
-        width=len(levels),
+        profile=levels_of(model.profile),
         span=span_of(model.profile),
     )
 
@@ -210,6 +205,7 @@ def _ranked(words: Sequence[str], keys: Sequence[_Key | None]) -> dict[str, Any]
 
 
 def _packed(rows: Sequence[Row], ranked: list[dict[str, Any]], start: int) -> str:
+    """All cells are words here, and rows in their order: numbers and first rows are of cards."""
     names = [row.name for row in rows]
     status = [row.status for row in rows]
     return pack(

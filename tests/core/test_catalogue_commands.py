@@ -28,6 +28,7 @@ from thermoscan.card import Card, LayerRecord
 from thermoscan.catalogue.asking import Question, ask
 from thermoscan.catalogue.fields import SUBJECTS, Kind, subject
 from thermoscan.catalogue.store import Catalogue
+from thermoscan.cli.aligned import aligned
 from thermoscan.cli.main import cli
 from thermoscan.errors import CatalogueError, OptionError
 
@@ -199,6 +200,17 @@ def test_a_table_fits_its_width_and_shows_hostile_names_harmlessly(filled: Fille
     names = [line.split()[0] for line in run(filled.place, "ls", width=150).stdout.splitlines()]
     assert names == ["name", *(each.replace("\x1b", "\\x1b").replace("\ud800", "\\ud800")
                                for each in filled.names)]  # fmt: skip
+
+
+def test_columns_are_aligned_by_what_a_terminal_shows_and_no_number_is_cut() -> None:
+    names = ["模型" * 20, "e\u0301", "plain", "a\tb"]
+    rows = [(names[k % 4], k, k / 3 if k % 5 else None) for k in range(250)]
+    rows.append(("x" * 500, 10**17, 1e-300))
+    head, *lines, last = aligned(("name", "a_name_that_is_too_long", "order"), rows, 40)
+    assert {cell_len(line) for line in [head, *lines]} == {40}
+    assert all(line.split()[-2] == str(k) for k, line in enumerate(lines))
+    assert last.split()[1:] == [str(10**17), "1e-300"]
+    assert lines[3].startswith("a\\x09b  ") and "…" in lines[0] and "…" in head and "…" in last
 
 
 def test_a_table_is_of_the_first_rows_and_says_so(in_file: Filled) -> None:

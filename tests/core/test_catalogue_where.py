@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from support.postgresql import Server
 
 from thermoscan.catalogue.fields import Field, Kind
 from thermoscan.catalogue.opening import connect
@@ -154,12 +155,24 @@ def matches(word: str, pattern: str) -> bool:
     return re.fullmatch(regular, word, re.DOTALL) is not None
 
 
-@pytest.fixture
-def connection(catalogue_place: str) -> Iterator[Connection]:
-    engine = connect(catalogue_place, create=True)
+@pytest.fixture(scope="module")
+def in_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("where") / "catalogue.sqlite")
+
+
+@pytest.fixture(scope="module")
+def on_server(postgresql: Server) -> str:
+    return postgresql.fresh()
+
+
+@pytest.fixture(params=["in_file", "on_server"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection to a database that has the table for as long as a test takes."""
+    engine = connect(request.getfixturevalue(request.param), create=True)
     with engine.connect() as opened:
         TABLE.create(opened)
         yield opened
+        opened.rollback()
     engine.dispose()
 
 

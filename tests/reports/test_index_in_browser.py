@@ -221,6 +221,15 @@ def test_findings_sort_by_the_worst_severity_then_by_number(opened: Open) -> Non
     assert shown_counts == sorted(counts, reverse=True)[:ROWS]
 
 
+def test_the_farthest_from_their_families_come_first_when_sorted_by_that(opened: Open) -> None:
+    page = opened("500").page
+    page.locator("#list thead button", has_text="Unlike its family").click()
+    overview = overview_of(INDEXES["500"]())
+    distances = {overview.models[at].name: d[0].distance for at, d in overview.deviations.items()}
+    names = column(page, "Model")[: len(distances)]
+    assert [distances[name] for name in names] == sorted(distances.values(), reverse=True)
+
+
 def test_filters_of_text_status_architecture_and_severity_act_together(opened: Open) -> None:
     page = opened("500").page
     entries = by_name("500").values()

@@ -193,4 +193,5 @@ class ClusterExecutor:
 
 def _is_small(task: Task) -> bool:
     """Says whether a task is over so soon that another may wait behind it."""
-    return task.known is not None or 0 < task.candidate.bytes < ALONE_BYTES
+    unchanged = task.known is not None and task.digests is None
+    return unchanged or 0 < task.candidate.bytes < ALONE_BYTES

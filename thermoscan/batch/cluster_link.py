@@ -97,7 +97,7 @@ class Link:
         self.address = address
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
-        self._joining: set[str] = set()
+        self._gone: set[str] = set()
         self._topic = f"thermoscan-{uuid.uuid4().hex}"
         self._told: Callable[[str, int, int], None] = lambda _key, _done, _total: None
         self._silent_for = 0.0
@@ -180,8 +180,7 @@ class Link:
         _check("the scheduler", scheduler)
         for address, versions in workers.items():
             _check(f"the worker {address}", versions)
-        for address in threads.keys() & workers.keys():
-            self._news.put(Joined(address, threads[address]))
+        client.sync(self._join, {each: threads[each] for each in threads.keys() & workers.keys()})
 
     async def _versions(self, run: Callable[..., Any]) -> str:
         """Returns what the scheduler runs, in words."""
@@ -201,20 +200,24 @@ class Link:
     def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
         _, message = event
         if message.get("action") == "add-worker":
-            self._joining.add(message["worker"])
+            self._gone.discard(message["worker"])
             self._client.loop.add_callback(self._admit, message["worker"])
         elif message.get("action") == "remove-worker":
-            self._joining.discard(message["worker"])
+            self._gone.add(message["worker"])
             self._news.put(Left(message["worker"], bool(message.get("expected"))))
 
     async def _admit(self, address: str) -> None:
-        """Makes news of a worker that came later, if it runs this version and is still there."""
-        with suppress(OSError, KeyError):
+        """Makes news of a worker that came later, if it runs this version."""
+        with suppress(OSError, KeyError):  # it does not answer any more
             versions = await self._versions_of([address])
             threads = await self._client.nthreads(workers=[address])
-            if address in self._joining and versions[address] == _OURS:
-                self._news.put(Joined(address, threads[address]))
-        self._joining.discard(address)
+            if versions[address] == _OURS:
+                await self._join({address: threads[address]})
+
+    async def _join(self, threads: Mapping[str, int]) -> None:
+        """Makes news of workers, but not after the news that one left. Runs where that is heard."""
+        for address in threads.keys() - self._gone:
+            self._news.put(Joined(address, threads[address]))
 
     def _on_progress(self, event: tuple[float, tuple[str, int, int]]) -> None:
         _, (key, done, total) = event
@@ -226,18 +229,20 @@ class Link:
 
         try:
             self._news.put(Ended(key, await future))
-        except (
-            KilledWorker
-        ):  # where a scheduler allows no failure; that the worker left is news too
-            pass
+        except KilledWorker:
+            return  # where a scheduler allows no failure; that the worker left is news of its own
         except (CancelledError, OSError) as error:
-            if key in self._futures:
-                self._news.put(Broken(self._lost(error)))
+            self._break(key, self._lost(error))
         except Exception as error:
             reason = f"a worker could not run a task: {type(error).__name__}: {error}"
-            self._news.put(Broken(ClusterError("cluster-failed", reason, file=self.address)))
+            self._break(key, ClusterError("cluster-failed", reason, file=self.address))
         finally:
             future.release()
+
+    def _break(self, key: str, error: ClusterError) -> None:
+        """Makes the last news of an error, unless it is of a task that is wanted no more."""
+        if key in self._futures:
+            self._news.put(Broken(error))
 
     def _check_alive(self) -> None:
         """Asks the scheduler, after a long silence, whether it is still there."""

@@ -29,7 +29,10 @@ MOVES = ("reduced_temperature", "order", "sparsity")
 
 _WHO = ("scan", "name", "status", "code", "reason", "commit", "identity", "architecture",
         "scanner", "options", "at", "sampled")  # fmt: skip
-_LAYER = ("position", "name", "role", "dtype", "rows", "columns", "digest", *MOVES)
+_TOLD = ("status", "code", "architecture")
+"""Of `_WHO`, what makes a difference by itself."""
+
+_LAYER = ("name", "role", "dtype", "rows", "columns", "digest", *MOVES)
 _FINDING = ("severity", "code", "layer")
 
 
@@ -85,8 +88,9 @@ class Difference:
     @property
     def differs(self) -> bool:
         """Whether there is anything to tell, be it only that something is unknown."""
+        told = any(self.before[each] != self.after[each] for each in _TOLD)
         moved = any(each.before != each.after for each in self.figures)
-        return bool(moved or self.layers or self.gained or self.lost)
+        return bool(told or moved or self.layers or self.gained or self.lost)
 
 
 def difference(connection: Connection, before: Named, after: Named) -> Difference:

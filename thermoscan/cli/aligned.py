@@ -1,8 +1,8 @@
 """Rows as an aligned table of text, a line at a time.
 
 Takes names of columns and rows; gives lines no wider than asked. Widths are those of the first
-rows: what comes later and is wider loses its middle, so that any number of rows can be shown while
-they are read.
+rows, so that any number of rows can be shown while they are read: a text that comes later and is
+wider loses its middle, a number is never cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import chain, islice
 from types import NoneType
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from thermoscan.text import printable
 
@@ -38,12 +38,10 @@ def aligned(names: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> 
     right = [_is_number(column) for column in columns]
     texts = [[shown(value) for value in row] for row in first]
     widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
-    least = [_least(column) for column in columns]
-    _fit(widths, [k for k, each in enumerate(least) if each == _LEAST], least, width)
-    _fit(widths, range(len(least)), least, width)
-    for cells in chain([names], texts, ([shown(value) for value in row] for row in iterator)):
-        padded = map(_padded, cells, widths, right)
-        yield _GAP.join(padded).rstrip()
+    _fit(widths, [_least(column) for column in columns], width)
+    yield _line(names, widths, right, cut=[True] * len(names))
+    for cells in chain(texts, ([shown(value) for value in row] for row in iterator)):
+        yield _line(cells, widths, right, cut=[not each for each in right])
 
 
 def columns_of_terminal() -> int:
@@ -76,20 +74,24 @@ def _least(values: Iterable[Any]) -> int:
     return max([_LEAST, *fixed])
 
 
-def _fit(widths: list[int], cut: Sequence[int], least: Sequence[int], width: int) -> None:
-    """Narrows the widest of some columns until the line fits, or they are as narrow as can be."""
+def _fit(widths: list[int], least: Sequence[int], width: int) -> None:
+    """Narrows the widest columns until the line fits, or all are as narrow as can be."""
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     for _ in range(excess):
-        wide = [k for k in cut if widths[k] > least[k]]
+        wide = [k for k, each in enumerate(widths) if each > least[k]]
         if wide:
             widths[max(wide, key=lambda k: widths[k])] -= 1
 
 
-def _padded(text: str, width: int, right: bool) -> str:
-    size = cell_len(text)
-    if size > width:
-        return set_cell_size(_shortened(text, width), width)
-    return " " * (width - size) + text if right else text + " " * (width - size)
+def _line(
+    texts: Sequence[str], widths: Sequence[int], right: Sequence[bool], cut: Sequence[bool]
+) -> str:
+    cells = []
+    for text, width, to_the_right, may_be_cut in zip(texts, widths, right, cut, strict=True):
+        short = _shortened(text, width) if may_be_cut else text
+        space = " " * (width - cell_len(short))
+        cells.append(space + short if to_the_right else short + space)
+    return _GAP.join(cells).rstrip()
 
 
 def _shortened(text: str, width: int) -> str:

@@ -6,12 +6,15 @@ to standard output or a file as they come.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from thermoscan.cli.batch import BATCH_FOLDER
 
 if TYPE_CHECKING:
     from thermoscan.catalogue.asking import Question
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SUBJECTS = ("layers", "models", "findings", "scans")
+"""As `thermoscan.catalogue.fields.SUBJECTS`, which the help need not import."""
+
 _WHERE = "Such as 'order > 0.5': see docs/querying.md."
 _LAYERS = 40
 """That are shown of a model where not all are asked for."""
@@ -35,7 +40,7 @@ def _with_place(command: F) -> F:
         "--catalogue",
         "place",
         envvar="THERMOSCAN_CATALOGUE",
-        default="thermoscan-batch",
+        default=str(BATCH_FOLDER),
         show_default=True,
         show_envvar=True,
         metavar="PLACE",
@@ -169,10 +174,11 @@ def export(file: Path, place: str, **asked: Any) -> None:
 
 def _open(place: str) -> Catalogue:
     """Opens the catalogue at `place`; a folder is that of a batch."""
-    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415 - not for the help
+    from thermoscan.batch.cards import DATABASE  # noqa: PLC0415 - not for the help
+    from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
 
-    path = Path(place)
-    return Catalogue.open(path / "catalogue.sqlite" if path.is_dir() else place, create=False)
+    is_folder = "://" not in place and os.path.isdir(place)  # noqa: PTH112 - Path's may raise
+    return Catalogue.open(Path(place) / DATABASE if is_folder else place, create=False)
 
 
 def _print_rows(place: str, question: Question, as_json: bool, as_csv: bool) -> None:
