@@ -61,8 +61,8 @@ def postgresql() -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalogue_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Names a catalogue that is not there yet: the path of a file, the URL of an empty database."""
+    """Names a catalogue that is not there yet: the path of a file, the URL of an empty schema."""
     if request.param == "sqlite":
         return str(tmp_path / "catalogue.sqlite")
     server: Server = request.getfixturevalue("postgresql")
-    return server.fresh()
+    return server.fresh_schema()

@@ -39,7 +39,7 @@ def binaries() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs. Each database of it is asked for by `fresh`."""
+    """A server that runs."""
 
     port: int
     password: str
@@ -52,6 +52,13 @@ class Server:
             how = f"TEMPLATE template0 ENCODING {encoding}"
             connection.execute(f"CREATE DATABASE {name} {how}".encode())
         return self.url(name)
+
+    def fresh_schema(self) -> str:
+        """Makes an empty schema, which takes less time than a database; returns its URL."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self.url('postgres')}?options=-csearch_path%3D{name}"
 
     def url(self, database: str) -> str:
         """Returns the URL of one of its databases."""
