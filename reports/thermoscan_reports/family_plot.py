@@ -41,7 +41,7 @@ class FamilyPicture:
     """A family's picture.
 
     Attributes:
-        name: The architecture.
+        name: The architecture, or the structure.
         facts: How many members, and what is known of them, in words.
         lines: Members; outliers last, so that they lie on top.
         band: From the least to the greatest value as SVG path commands; empty where every member

@@ -4,8 +4,9 @@ Takes `thermoscan.catalogue.index.IndexEntry`s; gives an `Overview`. Texts in it
 short, and a model takes about a kilobyte, so that 100,000 of them can be held.
 
 Three things make a model stand out: it was refused, it has findings of severity error, or a figure
-of it is an outlier in its family. A family is the models of one architecture; what an outlier is
-says `thermoscan.theory.outliers`, of figures on the scale and with the least difference that
+of it is an outlier in its family. A family is the models of one architecture, or, where
+none is stated, those whose layers have the same names and shapes; what an outlier is says
+`thermoscan.theory.outliers`, of figures on the scale and with the least difference that
 `FIGURES` says. Bits are compared within one element type alone, whose width they follow.
 """
 
@@ -84,7 +85,7 @@ class Model:
         code: Of a refusal or skip, where it has one; else None.
         reason: Of a refusal or skip, after its code; else None.
         href: Percent-encoded relative address of its card; None where there is none.
-        architecture: None where it is not known.
+        family: Architecture; structure where none is stated; None where neither is known.
         parameters: Their number.
         bytes: Of the weight files.
         dtype: The commonest.
@@ -99,7 +100,7 @@ class Model:
     code: str | None
     reason: str | None
     href: str | None
-    architecture: str | None
+    family: str | None
     parameters: int | None
     bytes: int | None
     dtype: str | None
@@ -154,7 +155,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Family:
-    """The scanned models of one architecture, by their places in the overview, at least two."""
+    """The scanned models of one family, by their places in the overview, at least two."""
 
     name: str
     members: tuple[int, ...]
@@ -243,7 +244,7 @@ def _model(entry: IndexEntry) -> Model:
         code=code,
         reason=reason,
         href=href_of(entry.card),
-        architecture=_word(entry.architecture),
+        family=_family(entry),
         parameters=entry.parameters,
         bytes=entry.bytes,
         dtype=_word(entry.dtype),
@@ -252,6 +253,12 @@ def _model(entry: IndexEntry) -> Model:
         worst=", ".join(worst) + (f" and {more} more kinds" if more else ""),
         profile=array("f", [math.nan if value is None else value for value in entry.profile]),
     )
+
+
+def _family(entry: IndexEntry) -> str | None:
+    if entry.architecture:
+        return _word(entry.architecture)
+    return _word(f"structure {entry.structure[:8]}") if entry.structure else None
 
 
 def _word(text: str | None) -> str | None:
@@ -292,9 +299,9 @@ def _peers(models: Sequence[Model], place: int) -> dict[str, list[int]]:
     figure, groups = FIGURES[place], dict[str, list[int]]()
     for at, model in enumerate(models):
         value = model.figures[place]
-        if model.architecture is None or value is None or (figure.logarithmic and value <= 0):
+        if model.family is None or value is None or (figure.logarithmic and value <= 0):
             continue
-        family = model.architecture
+        family = model.family
         if figure.field == "bits_per_parameter":
             family += f" in {model.dtype or 'types that are not known'}"
         groups.setdefault(family, []).append(at)
@@ -320,8 +327,8 @@ def _deviation(
 def _families(models: Sequence[Model]) -> tuple[Family, ...]:
     members: dict[str, list[int]] = {}
     for place, model in enumerate(models):
-        if model.architecture is not None and model.reason is None:
-            members.setdefault(model.architecture, []).append(place)
+        if model.family is not None and model.reason is None:
+            members.setdefault(model.family, []).append(place)
     families = [
         Family(name, tuple(places), _median([models[at].figures[_TAU] for at in places]))
         for name, places in members.items()

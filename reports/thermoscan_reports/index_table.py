@@ -141,9 +141,9 @@ def _columns(deviations: Mapping[int, tuple[Deviation, ...]], base: bool) -> lis
     ]
     return [
         _Measured(
-            Column("Architecture", "models of one are a family", False),
-            lambda _, model: model.architecture or "",
-            lambda _, model: model.architecture,
+            Column("Architecture", "or structure; models of one are a family", False),
+            lambda _, model: model.family or "",
+            lambda _, model: model.family,
         ),
         _Measured(
             Column("Type", "the element type that most parameters have", False),

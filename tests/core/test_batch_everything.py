@@ -145,6 +145,19 @@ def test_the_index_names_every_model(everything: tuple[Path, dict[str, str]], al
     assert "\x1b" not in page
 
 
+def test_siblings_without_a_configuration_are_of_one_structure(alone: Path) -> None:
+    asked = ("--columns", "name,structure", "--where", "architecture is null", "--json")
+    done = run("catalogue", "ls", "--catalogue", alone, *asked, cwd=alone)
+    structures: dict[str, set[str]] = {}
+    for line in done.stdout.splitlines():
+        row = json.loads(line)
+        structures.setdefault(row["structure"], set()).add(Path(row["name"]).name)
+    noises = {f"proteinmpnn_v_48_{k}.pt" for k in ("002", "010", "020", "030")}
+    assert any(names >= noises for names in structures.values())
+    pair = {path_of("chgnet-0.3.0").name, path_of("chgnet-r2scan").name}
+    assert pair in structures.values()
+
+
 def test_an_adapter_is_compared_with_its_cached_base(alone: Path) -> None:
     card = from_json((alone / "cards" / "adapter" / "card.json").read_text())
     assert card.comparison is not None

@@ -152,6 +152,19 @@ def test_of_families_of_fewer_than_four_and_of_values_that_are_missing_nothing_i
     assert overview_of(nameless).deviations == {}
 
 
+def test_models_without_an_architecture_are_a_family_where_their_layers_are_alike() -> None:
+    alike = [replace(each, architecture=None, structure="ab" * 8)
+             for each in family_of([1.0] * 9 + [50.0])]  # fmt: skip
+    other = IndexEntry("other", "scanned", structure="cd" * 8, transition_temperature=9.0)
+    overview = overview_of([*alike, other])
+    assert standing_out(overview) == {"m009": ["T*"]}
+    assert [(each.name, len(each.members)) for each in overview.families] == [
+        ("structure abababab", 10)
+    ]
+    stated = [replace(each, structure="ef" * 8) for each in family_of([1.0, 2.0])]
+    assert [each.name for each in overview_of(stated).families] == ["Bert"]
+
+
 def test_a_difference_that_does_not_matter_is_not_called_one() -> None:
     assert overview_of(family_of([1.0] * 9 + [1.49])).deviations == {}
     assert standing_out(overview_of(family_of([1.0] * 9 + [1.51]))) == {"m009": ["T*"]}

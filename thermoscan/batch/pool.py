@@ -46,8 +46,8 @@ class ProcessExecutor:
         share = memory_bytes // workers
         if share < WORKER_BYTES:
             reason = (
-                f"{workers} workers need {workers * WORKER_BYTES} bytes, "
-                f"and {memory_bytes} are what they may take"
+                f"a worker needs {WORKER_BYTES} bytes, and of {memory_bytes} each of {workers} "
+                f"would have {share}"
             )
             raise OptionError("memory-too-small", reason)
         self._slots = [_Slot(share) for _ in range(workers)]

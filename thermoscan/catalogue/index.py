@@ -5,6 +5,8 @@ An `IndexEntry` is made of the last result of a model, be that scanned, refused 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -27,6 +29,8 @@ class IndexEntry:
         reason: Of a refusal or skip; else None.
         card: Relative path of the HTML card, with forward slashes; None where there is none.
         architecture: As the card's; models of one architecture are a family.
+        structure: See `structure_of`; models of no stated architecture and one structure are a
+            family too.
         parameters: Their number.
         bytes: Of the weight files.
         dtype: The element type that most parameters have.
@@ -50,6 +54,7 @@ class IndexEntry:
     reason: str | None = None
     card: str | None = None
     architecture: str | None = None
+    structure: str | None = None
     parameters: int | None = None
     bytes: int | None = None
     dtype: str | None = None
@@ -94,3 +99,14 @@ def profile_of(card: Card) -> tuple[float | None, ...]:
         weight = sum(parameters for parameters, _ in known)
         values.append(sum(d * tau for d, tau in known) / weight if weight else None)
     return tuple(values)
+
+
+def structure_of(card: Card) -> str | None:
+    """Returns 16 hexadecimal digits that models have in common whose layers are called the same.
+
+    The names and shapes of the layers are, in any order; None without layers.
+    """
+    if not card.layers:
+        return None
+    layers = sorted((layer.name, *layer.shape) for layer in card.layers)
+    return hashlib.sha256(json.dumps(layers).encode("ascii")).hexdigest()[:16]

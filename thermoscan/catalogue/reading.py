@@ -101,6 +101,7 @@ _OF_SCAN = (
 )
 _OF_REVISION = (
     revisions.c.architecture,
+    revisions.c.structure,
     revisions.c.parameters,
     revisions.c.bytes,
     revisions.c.dtype,

@@ -17,7 +17,7 @@ from typing import Any
 from thermoscan._version import __version__
 from thermoscan.batch.tasks import Result
 from thermoscan.card import Card, Digest, LayerRecord
-from thermoscan.catalogue.index import profile_of
+from thermoscan.catalogue.index import profile_of, structure_of
 from thermoscan.catalogue.types import storable
 
 Row = dict[str, Any]
@@ -100,6 +100,7 @@ def revision_row(card: Card, key: str | None) -> Row:
         "bytes": model.bytes,
         "parameters": model.parameters,
         "architecture": model.architecture,
+        "structure": structure_of(card),
         "dtype": max(sorted(model.dtypes), key=lambda each: model.dtypes[each], default=None),
         "dtypes": dict(model.dtypes),
     }

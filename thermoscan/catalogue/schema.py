@@ -115,6 +115,11 @@ revisions = Table(
     _count("bytes", "Of the weight files."),
     _count("parameters", "Their number."),
     _text("architecture", "As the configuration says; NULL where none does.", nullable=True),
+    _word(
+        "structure",
+        "The same for models whose layers have the same names and shapes; NULL without layers.",
+        nullable=True,
+    ),
     _text("dtype", "The element type that most parameters have.", nullable=True),
     Column("dtypes", JsonText, nullable=False, doc="Element type -> parameters of it."),
     UniqueConstraint("model_id", "identity"),

@@ -6,6 +6,7 @@ to standard output or a file as they come.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -176,7 +177,7 @@ def _open(place: str) -> Catalogue:
     from thermoscan.batch.cards import DATABASE  # noqa: PLC0415 - not for the help
     from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
 
-    is_folder = "://" not in place and Path(place).is_dir()
+    is_folder = "://" not in place and os.path.isdir(place)  # noqa: PTH112 - Path's may raise
     return Catalogue.open(Path(place) / DATABASE if is_folder else place, create=False)
 
 

@@ -109,14 +109,15 @@ CREATE TABLE revisions (
 	bytes BIGINT NOT NULL, 
 	parameters BIGINT NOT NULL, 
 	architecture TEXT, 
+	structure VARCHAR, 
 	dtype TEXT, 
 	dtypes TEXT NOT NULL, 
 	CONSTRAINT pk_revisions PRIMARY KEY (id), 
 	CONSTRAINT fk_revisions_model_id FOREIGN KEY(model_id) REFERENCES models (id), 
 	CONSTRAINT uq_revisions_model_id_identity UNIQUE (model_id, identity)
 );
-INSERT INTO "revisions" VALUES(1,1,'commit:8b3219a92973c328a8e22fadcfa821b5dc75636a','8b3219a92973c328a8e22fadcfa821b5dc75636a',90952188,22738047,'bert','F32','{"F32":22738047}');
-INSERT INTO "revisions" VALUES(2,2,'commit:8b3219a92973c328a8e22fadcfa821b5dc75636a','8b3219a92973c328a8e22fadcfa821b5dc75636a',90952188,22738047,'bert','F32','{"F32":22738047}');
+INSERT INTO "revisions" VALUES(1,1,'commit:8b3219a92973c328a8e22fadcfa821b5dc75636a','8b3219a92973c328a8e22fadcfa821b5dc75636a',90952188,22738047,'bert','a5b93cfe8a57d46c','F32','{"F32":22738047}');
+INSERT INTO "revisions" VALUES(2,2,'commit:8b3219a92973c328a8e22fadcfa821b5dc75636a','8b3219a92973c328a8e22fadcfa821b5dc75636a',90952188,22738047,'bert','a5b93cfe8a57d46c','F32','{"F32":22738047}');
 CREATE TABLE scans (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 

@@ -35,6 +35,7 @@ def upgrade() -> None:
         _count("bytes"),
         _count("parameters"),
         _text("architecture", nullable=True),
+        _word("structure"),
         _text("dtype", nullable=True),
         _json("dtypes", nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_revisions"),
