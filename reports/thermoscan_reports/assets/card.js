@@ -10,7 +10,7 @@ jump=()=>{
 const i=+location.hash.slice(7),h='#layer-'+i;
 if(location.hash!=h||!N[i]) return;
 if(!O.includes(i)) $('q').value='',list();
-p=O.indexOf(i)/S|0;draw();
+p=O.indexOf(i)/M|0;draw();
 location.replace(h)
 };
 list();

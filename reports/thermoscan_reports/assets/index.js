@@ -21,7 +21,7 @@ r.insertCell(0).textContent=T.start+i
 };
 K.push(T.alphabetical,...C.map(c=>c.rows));
 chosen.map(s=>s.onchange=list);
-onbeforeprint=()=>draw(p=0,S=1e6);
-onafterprint=()=>draw(S=30);
+onbeforeprint=()=>draw(p=0,M=1e6);
+onafterprint=()=>draw(M=30);
 list()
 })()

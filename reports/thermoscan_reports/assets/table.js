@@ -1,9 +1,9 @@
-// Unpacks a table (packing.py says how it is packed), draws it S=30 rows at a time, sorts, filters, turns pages.
+// Unpacks a table (packing.py says how it is packed), draws it M=30 rows at a time, sorts, filters, turns pages.
 // What follows it in the script says which rows to keep(i), how to fill(row, i), and by what else to sort.
 // A column of numbers falls first; one whose button has a value rises.
 // T table, N names, K sort keys by column, O the rows listed, in order, p page.
 (async()=>{
-let k=0,p=0,S=30,by,up,O;
+let k=0,p=0,M=30,by,up,O;
 const D=document,$=i=>D.getElementById(i),
 T=await new Response(new Blob([Uint8Array.from(atob($('rows').textContent),c=>c.charCodeAt())]).stream().pipeThrough(new DecompressionStream('gzip'))).json(),
 words=w=>w.rows.map(r=>w.words[r]),
@@ -13,7 +13,7 @@ K=[[...N.keys()],...T.numbers.map(c=>[...c.letters].map((e,i)=>e=='.'?null:
 show=(v,a=Math.abs(v))=>v==null?'–':a&&a<1e-4?v.toExponential(2):a<999.5||a>=999500?v.toPrecision(3):v.toFixed(),
 cell=(r,t)=>Object.assign(r.insertCell(),{textContent:t}),
 draw=()=>{
-const a=p*S,L=O.length,z=Math.min(a+S,L),B=$('body');
+const a=p*M,L=O.length,z=Math.min(a+M,L),B=$('body');
 B.textContent='';
 O.slice(a,z).map(i=>{
 const r=B.insertRow();
