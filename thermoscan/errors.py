@@ -18,7 +18,7 @@
     ├── CardError                    a card that cannot be read: newer version, or not a card
     ├── AttachError                  a report that cannot be put into a model card
     ├── CatalogueError               a catalogue that cannot be opened, or a question to it
-    └── ClusterError                 the workers of a cluster are out of reach
+    └── ClusterError                 the workers of a batch are out of reach
 
 Every error carries a stable ``code`` (kebab-case), which is what programs should compare, and which
 batch results and cards repeat. Exceptions of other libraries are mapped where they enter and never
@@ -119,4 +119,4 @@ class CatalogueError(ThermoscanError):
 
 
 class ClusterError(ThermoscanError):
-    """The workers of a cluster are out of reach, or run another version."""
+    """The workers of a batch do not come up, are out of reach, or run another version."""

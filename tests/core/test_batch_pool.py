@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.resource_tracker
+import multiprocessing.spawn
 import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,7 +22,7 @@ from support.wheels import path_of
 from thermoscan.batch.pool import WORKER_BYTES, ProcessExecutor
 from thermoscan.batch.tasks import Result, Task
 from thermoscan.batch.worker import perform
-from thermoscan.errors import OptionError
+from thermoscan.errors import ClusterError, OptionError
 
 MEMORY = 4_000_000_000
 
@@ -88,6 +92,65 @@ def test_a_task_that_kills_every_worker_is_refused_and_the_others_are_not(tmp_pa
     assert (long.status, long.code, long.key) == ("refused", "worker-died", None)
     assert kills == 2
     assert {result.status for result in results.values()} == {"scanned"}
+
+
+def test_workers_that_never_come_up_end_the_run_and_blame_no_model(tmp_path: Path) -> None:
+    tasks = [task_of(write_tensors(tmp_path / f"{k}.safetensors", "a.weight")) for k in range(5)]
+    multiprocessing.resource_tracker.ensure_running()
+    python = multiprocessing.spawn.get_executable()
+    multiprocessing.set_executable("/bin/false")
+    try:
+        with ProcessExecutor(2, MEMORY) as executor:
+            results = executor.run(tasks, silent)
+            with pytest.raises(ClusterError) as failed:
+                next(results)
+    finally:
+        multiprocessing.set_executable(python)
+    assert failed.value.code == "worker-not-started"
+
+
+def test_workers_that_die_while_they_wait_are_replaced(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", "a.weight")
+
+    def tasks():
+        for k in range(3):
+            yield task_of(path)
+            if k == 1:  # the first of two is idle: nothing was left to take
+                before = [psutil.Process(pid) for pid in workers_now()]
+                for each in before:
+                    each.kill()
+                psutil.wait_procs(before)
+                time.sleep(0.5)
+
+    with ProcessExecutor(1, MEMORY) as executor:
+        assert [each.status for each in executor.run(tasks(), silent)] == ["scanned"] * 3
+
+
+def test_a_result_that_cannot_be_sent_is_a_refusal(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", "a.weight")
+    unsendable = replace(task_of(path), files={"card.json": lambda: None})  # type: ignore[dict-item]
+    with ProcessExecutor(1, MEMORY) as executor:
+        first, second = executor.run([unsendable, task_of(path)], silent)
+    assert (first.status, first.code, first.key) == ("refused", "scanner-failed", None)
+    assert second.status == "scanned"
+
+
+def test_a_bound_that_is_set_already_is_not_raised(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", "a.weight")
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import sys, pathlib, resource\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from support.batches import task_of\n"
+        "from thermoscan.batch.pool import ProcessExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    resource.setrlimit(resource.RLIMIT_DATA, (2_000_000_000, 2_000_000_000))\n"
+        "    with ProcessExecutor(1, 4_000_000_000) as executor:\n"
+        f"        tasks = [task_of(pathlib.Path({str(path)!r}))]\n"
+        "        print([each.status for each in executor.run(tasks, print)])\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['scanned']\n"
 
 
 def test_news_of_a_long_scan_arrives_in_order(tmp_path: Path) -> None:

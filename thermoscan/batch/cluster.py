@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 
 from thermoscan._version import __version__
 from thermoscan.batch.cluster_link import Ended, Joined, Left, Link
-from thermoscan.batch.pool import died
-from thermoscan.batch.tasks import Result, Task, Watch
+from thermoscan.batch.tasks import Result, Task, Watch, died
 from thermoscan.batch.worker import ALONE_BYTES
 from thermoscan.errors import ClusterError
 

@@ -19,13 +19,16 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-from thermoscan.batch.tasks import Result, Task, Watch
-from thermoscan.errors import OptionError
+from thermoscan.batch.tasks import Result, Task, Watch, died, failed
+from thermoscan.errors import ClusterError, OptionError
 
 WORKER_BYTES = 300_000_000
 """What a worker needs at most for a checkpoint within `thermoscan.limits.Limits`."""
 
 _SECONDS_BETWEEN_NEWS = 0.25
+_MOST_STARTS = 3
+"""Workers that one slot starts one after the other, if none of them lives to take a task."""
+
 # Started afresh: a fork of a process with threads may hang, and holds what its parent holds.
 _CONTEXT = get_context("spawn")
 
@@ -58,7 +61,11 @@ class ProcessExecutor:
         return len(self._slots)
 
     def run(self, tasks: Iterable[Task], watch: Watch) -> Iterator[Result]:
-        """Yields results as tasks end; see `Executor.run`."""
+        """Yields results as tasks end; see `Executor.run`.
+
+        Raises:
+            ClusterError: ``worker-not-started``: no worker process comes up.
+        """
         waiting = iter(tasks)
         for slot in self._slots:
             slot.take_next(waiting)
@@ -79,6 +86,8 @@ class ProcessExecutor:
 
     def __exit__(self, *exc: object) -> None:
         for slot in self._slots:
+            slot.let_go()
+        for slot in self._slots:
             slot.end()
 
 
@@ -89,6 +98,7 @@ class _Slot:
         self._memory_bytes = memory_bytes
         self._task: Task | None = None
         self._died = False
+        self._stillborn = 0
         self.future: Future[Result] | None = None
         self._start()
 
@@ -99,9 +109,28 @@ class _Slot:
             1, _CONTEXT, initializer=_begin, initargs=(held, told, self._memory_bytes)
         )
         # The process starts now, not with its first task, and takes its ends of the pipes.
-        self._pool.submit(os.getpid)
+        self._ready = self._pool.submit(os.getpid)
         held.close()
         told.close()
+
+    def _start_anew(self) -> None:
+        """Starts another worker in the place of one that is gone.
+
+        Raises:
+            ClusterError: ``worker-not-started``.
+        """
+        self._stillborn = 0 if self._was_ready() else self._stillborn + 1
+        self.end()
+        if self._stillborn == _MOST_STARTS:
+            reason = (
+                f"a worker process ended {_MOST_STARTS} times before it was ready; each may take "
+                f"{self._memory_bytes} bytes of memory"
+            )
+            raise ClusterError("worker-not-started", reason)
+        self._start()
+
+    def _was_ready(self) -> bool:
+        return self._ready.done() and self._ready.exception() is None
 
     def take_next(self, waiting: Iterator[Task]) -> None:
         """Starts the next of the tasks, if there is one."""
@@ -110,7 +139,12 @@ class _Slot:
         self.future = self._submit()
 
     def _submit(self) -> Future[Result] | None:
-        return None if self._task is None else self._pool.submit(_work, self._task)
+        while self._task is not None:
+            try:
+                return self._pool.submit(_work, self._task)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self._start_anew()
+        return None
 
     def result(self) -> Result | None:
         """Returns what became of the task, None where it goes on, or is tried again."""
@@ -119,13 +153,15 @@ class _Slot:
         try:
             return self.future.result()
         except BrokenProcessPool:
-            self.end()
-            self._start()
-            if self._died:
+            is_to_blame = self._was_ready()
+            self._start_anew()
+            if is_to_blame and self._died:
                 return died(self._task)
-            self._died = True
+            self._died |= is_to_blame
             self.future = self._submit()
             return None
+        except Exception as error:  # the task or its result did not survive the way
+            return failed(self._task, error)
 
     def pass_on_news(self, watch: Watch) -> None:
         """Tells how far the task is."""
@@ -135,18 +171,15 @@ class _Slot:
         except (EOFError, OSError):  # it died, which its future says too
             return
 
+    def let_go(self) -> None:
+        """Tells the process to end."""
+        self._life.close()
+
     def end(self) -> None:
         """Ends the process at once."""
-        self._life.close()
+        self.let_go()
         self._news.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def died(task: Task) -> Result:
-    """Returns the refusal of a task whose worker died, and died again."""
-    reason = "its worker died twice: it was killed, or ran out of memory"
-    candidate = task.candidate
-    return Result(candidate.name, candidate.source, "refused", "worker-died", reason)
 
 
 _told: Connection | None = None
@@ -162,7 +195,9 @@ def _begin(held: Connection, told: Connection, memory_bytes: int) -> None:
     _told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the worker
     threading.Thread(target=_end_with, args=(held,), daemon=True).start()
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
 def _end_with(held: Connection) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from thermoscan.batch.candidates import Candidate
 from thermoscan.card import Card
 from thermoscan.options import ScanOptions
+from thermoscan.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,25 @@ class Result:
     card: Card | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+def died(task: Task) -> Result:
+    """Returns the refusal of a task whose worker died, and died again."""
+    reason = "its worker died twice: it was killed, or ran out of memory"
+    return _to_try_again(task, "worker-died", reason)
+
+
+def failed(task: Task, error: Exception) -> Result:
+    """Returns the refusal of a task for which nothing was foreseen: short memory, or a bug."""
+    if isinstance(error, MemoryError):
+        reason = "it needs more memory than this worker may take"
+        return _to_try_again(task, "out-of-memory", reason)
+    reason = f"the scanner failed: {type(error).__name__}: {printable(str(error))}"
+    return _to_try_again(task, "scanner-failed", reason)
+
+
+def _to_try_again(task: Task, code: str, reason: str) -> Result:
+    return Result(task.candidate.name, task.candidate.source, "refused", code, reason)
 
 
 Watch = Callable[[str, int, int], None]

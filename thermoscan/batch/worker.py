@@ -10,13 +10,12 @@ import time
 from dataclasses import replace
 
 from thermoscan.batch.keys import key_of
-from thermoscan.batch.tasks import Result, Task, Watch
+from thermoscan.batch.tasks import Result, Task, Watch, failed
 from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint, OpenOptions
 from thermoscan.errors import ChangedError, HubError, LimitError, ThermoscanError
 from thermoscan.plugins import adapter_for, reporter
 from thermoscan.scanner import compare, survey
-from thermoscan.text import printable
 
 ALONE_BYTES = 256_000_000
 """A model of fewer bytes is read by one thread: its siblings keep the other cores busy."""
@@ -54,12 +53,8 @@ def _outcome(task: Task, watch: Watch) -> Result:
         if lasting is not None and lasting == task.known:
             return _result(task, "unchanged", key=key)
         return _result(task, status, error.code, str(error), lasting)
-    except MemoryError:
-        reason = "it needs more memory than this worker may take"
-        return _result(task, "refused", "out-of-memory", reason)
     except Exception as error:  # a bug of ours, or of a library: said, and tried again next time
-        reason = f"the scanner failed: {type(error).__name__}: {printable(str(error))}"
-        return _result(task, "refused", "scanner-failed", reason)
+        return failed(task, error)
 
 
 def _result(
