@@ -81,8 +81,8 @@ measured of small and of large models; requests for files are those of files of
 compressed, refused or retried. "Nothing changed" is a query run again (`--hub`), which believes the
 commits in the hub's list, {PAGE:,} models a page; of models in a list of names (`--list`) each is
 asked for, one by one. Cost is at {prices.cpu_hour:g} for an hour of a core and
-{prices.terabyte:g} for 1 TB transferred, in whatever currency: examples to be replaced (`--cpu-hour`, `--terabyte`), no
-prices of anybody."""
+{prices.terabyte:g} for 1 TB transferred, in whatever currency: examples to be replaced
+(`--cpu-hour`, `--terabyte`), no prices of anybody."""
     lines = []
     for name, work in named.items():
         taken = estimate(MODELS, SIZES, work, site(1))
