@@ -78,7 +78,7 @@ def _found(entry: Mapping[str, Any], place: str, *, known: bool) -> Candidate | 
         advice = "accept its terms on the hub, then set HF_TOKEN or run `hf auth login`"
         return LeftOut(id, "refused", "hub-gated", f"{reason}; {advice}")
     source = f"{id}@{commit}" if commit else id
-    return Candidate(id, source, bytes=_bytes(entry.get("safetensors")))
+    return Candidate(id, source, commit=commit, bytes=_bytes(entry.get("safetensors")))
 
 
 def _bytes(stated: object) -> int:

@@ -50,8 +50,8 @@ def tables(works: Works, prices: Prices) -> list[Matrix]:
     named = {
         "every byte": works.whole,
         "a sample": works.sample,
-        "nothing changed": works.unchanged,
-        "nothing changed, the list alone": listed,
+        "nothing changed": listed,
+        "nothing changed, one by one": works.unchanged,
     }
     return [
         _costs(named, prices),
@@ -78,11 +78,11 @@ median of {_size(SIZES.median)} and a spread (standard deviation of the natural 
 {_rate(SCHEDULER_RATE)} at the scheduler. Processor time and requests are lines through what was
 measured of small and of large models; requests for files are those of files of
 {_size(SHARD)}. Nothing is
-compressed, refused or retried. "The list alone" is what a run would take that believed the
-commits in the hub's list, {PAGE:,} models a page; today a worker also asks for each model's
-files. Cost is at {prices.cpu_hour:g} for an hour of a core and {prices.terabyte:g} for 1 TB
-transferred, in whatever currency: examples to be replaced (`--cpu-hour`, `--terabyte`), no
-prices of anybody."""
+compressed, refused or retried. "Nothing changed" is a query run again (`--hub`), which believes the
+commits in the hub's list, {PAGE:,} models a page; of models in a list of names (`--list`) each is
+asked for, one by one. Cost is at {prices.cpu_hour:g} for an hour of a core and
+{prices.terabyte:g} for 1 TB transferred, in whatever currency: examples to be replaced
+(`--cpu-hour`, `--terabyte`), no prices of anybody."""
     lines = []
     for name, work in named.items():
         taken = estimate(MODELS, SIZES, work, site(1))

@@ -82,7 +82,9 @@ def test_a_query_finds_what_the_client_of_the_hub_finds(
 def test_each_model_is_pinned_to_the_commit_that_it_is_at(zoo: LoopbackHub) -> None:
     at = {id: each.branches["main"] for id, each in zoo.repositories.items()}
     found = listed(zoo, "author=other")
-    assert found == [Candidate(id, f"{id}@{at[id]}") for id in at if id.startswith("other/")]
+    assert found == [
+        Candidate(id, f"{id}@{at[id]}", commit=at[id]) for id in at if id.startswith("other/")
+    ]
 
 
 def test_a_candidate_opens_at_its_commit_after_the_branch_has_moved(
@@ -171,7 +173,7 @@ def test_an_id_that_is_none_is_refused_and_the_others_are_not(hub: LoopbackHub, 
     hub.fail(Garbage(_http(json.dumps(entries))), path="/api/models")
     refused, fine = listed(hub, "search=x")
     assert (refused.name, getattr(refused, "code", None)) == (id, "hub-name")
-    assert fine == Candidate("org/name", f"org/name@{'0' * 40}")
+    assert fine == Candidate("org/name", f"org/name@{'0' * 40}", commit="0" * 40)
 
 
 def _http(body: str) -> bytes:

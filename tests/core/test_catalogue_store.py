@@ -281,15 +281,17 @@ def test_the_worst_findings_are_errors_where_there_are_any_and_never_infos(
 
 
 def test_known_gives_key_and_digests_of_many_names_at_once(catalogue: Catalogue) -> None:
-    record(catalogue, scanned(cards.realistic(), "whole"))
+    card = replace(cards.realistic(), model=replace(cards.realistic().model, revision="c" * 40))
+    record(catalogue, scanned(card, "whole"))
     record(catalogue, replace(scanned(cards.sampled(), "sampled"), key=None))
     record(catalogue, Result("left", "left", "skipped", "excluded", "it was", key="k9"))
     names = [f"never seen {index}" for index in range(2500)]
     assert catalogue.known(["left", *names, "whole", "sampled"]) == {
-        "whole": Known("scanned", "k1", "cards/whole/card.html",
+        "whole": Known("scanned", "k1", "c" * 40, "cards/whole/card.html",
                        {"model.safetensors": "sha256:" + "53" * 32}),
-        "sampled": Known("scanned", None, "cards/sampled/card.html", {}),
-        "left": Known("skipped", "k9", "cards/left/card.html", {}),
+        "sampled": Known("scanned", None, cards.sampled().model.revision,
+                         "cards/sampled/card.html", {}),
+        "left": Known("skipped", "k9", None, "cards/left/card.html", {}),
     }  # fmt: skip
     assert catalogue.known([]) == {}
 

@@ -110,14 +110,15 @@ def test_the_tables_hold_what_the_model_says_of_every_number_of_workers() -> Non
     assert costs["every byte"][1] == f"{hours:,.0f} h"
     terabytes = MODELS * SIZES.mean / 1e12
     assert costs["every byte"][-1] == f"{2 * hours + 3 * terabytes:,.0f}"
-    assert costs["nothing changed"][3] == "4 M"
+    assert costs["nothing changed"][3] == "0.002 M"  # a thousand models a page
+    assert costs["nothing changed, one by one"][3] == "4 M"
     times = made["Extrapolated: time for every byte"].lines
     assert [line[0] for line in times] == [f"{workers:,}" for workers in WORKERS]
     days = MODELS * (0.5 + SIZES.mean / WORKER_RATE) / 86400
     assert times[0][1:3] == (f"{days:.3g} days", "workers")
     limits = {line[0]: line for line in made["Extrapolated: the hub's limits"].lines}
     slowest = MODELS * 2 / LIMITS["Free user"]["API"] / 86400
-    assert limits["nothing changed"][1] == f"{slowest:.3g} days"
+    assert limits["nothing changed, one by one"][1] == f"{slowest:.3g} days"
 
 
 def test_a_page_of_tables_says_what_is_measured_and_what_is_not() -> None:

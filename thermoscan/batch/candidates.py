@@ -24,6 +24,7 @@ class Candidate:
             for what is chosen by rule.
         base: Source of the model that this one (a LoRA adapter) changes; None for a whole model.
         bytes: Of its weight files, as far as that is known without opening it; else 0.
+        commit: That `source` is pinned to; None where it is not.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Candidate:
     file: str | None = None
     base: str | None = None
     bytes: int = 0
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

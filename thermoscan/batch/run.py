@@ -19,7 +19,7 @@ from typing import Protocol
 
 from thermoscan.batch.candidates import Candidate, LeftOut
 from thermoscan.batch.cards import BatchFolder
-from thermoscan.batch.keys import options_of
+from thermoscan.batch.keys import is_of_manner, manner_of, options_of
 from thermoscan.batch.tasks import Executor, Result, Task
 from thermoscan.catalogue.index import IndexEntry
 from thermoscan.catalogue.reading import Known
@@ -155,6 +155,9 @@ class Batch:
                 elif any(fnmatchcase(each.name, pattern) for pattern in self._options.exclude):
                     excluded = LeftOut(each.name, "skipped", "excluded", "it was asked to be")
                     self._leave_out(excluded, known.get(each.name), watcher)
+                elif self._stands(each, known.get(each.name)):
+                    watcher.found(1, 0)
+                    self._keep(Result(each.name, each.source, "unchanged"), watcher)
                 else:
                     candidates.append(each)
             watcher.found(len(candidates), sum(each.bytes for each in candidates))
@@ -170,6 +173,13 @@ class Batch:
             for name, each in known.items()
             if each.status != "scanned" or self._folder.has(name)
         }
+
+    def _stands(self, candidate: Candidate, known: Known | None) -> bool:
+        """Says whether the commit that a hub lists tells by itself that nothing has changed."""
+        if known is None or known.key is None or candidate.commit is None or self._options.verify:
+            return False
+        manner = manner_of(candidate, self._options.scan, self._options.most_bytes)
+        return known.commit == candidate.commit and is_of_manner(known.key, manner)
 
     def _task(self, candidate: Candidate, known: Known | None) -> Task:
         options = self._options

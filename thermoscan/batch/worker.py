@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from thermoscan.batch.keys import key_of
+from thermoscan.batch.keys import key_of, manner_of
 from thermoscan.batch.tasks import Result, Task, Watch, failed
 from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint, OpenOptions
@@ -84,7 +84,7 @@ def _key(task: Task) -> str:
     if candidate.base is not None:
         base = adapter_for(candidate.base)
         fingerprints.append(base.fingerprint(candidate.base, OpenOptions(limits=limits)))
-    return key_of(candidate, task.options, task.most_bytes, tuple(fingerprints))
+    return key_of(manner_of(candidate, task.options, task.most_bytes), fingerprints)
 
 
 def _scan(task: Task, watch: Watch) -> Card:

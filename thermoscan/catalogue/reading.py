@@ -37,12 +37,14 @@ class Known:
     Attributes:
         status: ``"scanned"``, ``"refused"`` or ``"skipped"``.
         key: What its result is known by again; None where the next run is to try again.
+        commit: Of what was scanned, for a hub's model; else None.
         card: Path of the HTML card, as it was recorded.
         digests: Name of a weight file -> its digest, for those that were read whole.
     """
 
     status: str
     key: str | None
+    commit: str | None
     card: str | None
     digests: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,11 +68,19 @@ def _known(connection: Connection, names: list[str]) -> dict[str, Known]:
         query.where(of_these & files.c.digest.is_not(None))
     ):
         digests.setdefault(scan_id, {})[name] = digest
-    columns = (models.c.name, scans.c.id, scans.c.status, scans.c.key, scans.c.card)
-    rows = connection.execute(select(*columns).select_from(last).where(of_these))
+    columns = (
+        models.c.name,
+        scans.c.id,
+        scans.c.status,
+        scans.c.key,
+        revisions.c.commit,
+        scans.c.card,
+    )
+    whole = last.outerjoin(revisions, scans.c.revision_id == revisions.c.id)
+    rows = connection.execute(select(*columns).select_from(whole).where(of_these))
     return {
-        name: Known(status, key, card, digests.get(scan_id, {}))
-        for name, scan_id, status, key, card in rows
+        name: Known(status, key, commit, card, digests.get(scan_id, {}))
+        for name, scan_id, status, key, commit, card in rows
     }
 
 
