@@ -17,6 +17,7 @@ from typing import BinaryIO
 from thermoscan.errors import OptionError
 
 _LONGEST_NAME = 100
+_UNFINISHED = ".thermoscan-"
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -62,7 +63,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("wb") as file:
                 yield file
             return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thermoscan-")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -71,6 +72,29 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def sweep(folder: Path) -> None:
+    """Removes the files that a process was writing in `folder` when it was killed.
+
+    Raises:
+        OptionError: ``output-unwritable``: one cannot be removed.
+    """
+    for old in folder.glob(f"{_UNFINISHED}*"):
+        remove_file(old)
+
+
+def remove_file(path: Path) -> None:
+    """Removes a file, if it is there.
+
+    Raises:
+        OptionError: ``output-unwritable``: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        reason = f"it cannot be removed ({error.strerror})"
+        raise OptionError("output-unwritable", reason, file=str(path)) from None
 
 
 @contextmanager

@@ -248,6 +248,42 @@ def test_killed_at_any_moment_and_run_again_it_ends_with_the_same_files(
     assert layer_rows(disturbed) == layer_rows(undisturbed)
 
 
+def test_cards_of_other_options_whose_row_was_never_written_do_not_stand(
+    models: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert batch(models / "m0", "--out", out, cwd=tmp_path).returncode == 0
+    before, rows = files_below(out), rows_of(out)
+    script = tmp_path / "killed_between_card_and_row.py"
+    script.write_text(
+        "import os\n"
+        "from thermoscan.catalogue.store import Catalogue\n"
+        "if __name__ == '__main__':\n"
+        "    from thermoscan.cli.main import main\n"
+        "    Catalogue.record = lambda *_: os._exit(9)\n"
+        "    main()\n"
+    )
+    arguments = ["batch", str(models / "m0"), "--out", str(out), "--activation", "relu"]
+    killed = subprocess.run(
+        [sys.executable, str(script), *arguments], env=environment(), check=False
+    )
+    assert killed.returncode == 9
+    assert files_below(out) != before
+    assert batch(models / "m0", "--out", out, cwd=tmp_path).returncode == 0
+    assert files_below(out) == before
+    assert rows_of(out) == rows
+
+
+def test_a_place_that_is_not_there_leaves_the_index_as_it_was(models: Path, tmp_path: Path) -> None:
+    batch(models / "m0", "--out", "out", cwd=tmp_path)
+    before = files_below(tmp_path / "out")
+    for nowhere in ("./nowhere", ""):
+        failed = batch(nowhere, "--out", "out", cwd=tmp_path)
+        assert failed.returncode == 2
+        assert "not-found]" in failed.stderr
+    assert files_below(tmp_path / "out") == before
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_ends_at_once_keeps_what_is_done_and_goes_on(
     models: Path, tmp_path: Path, sent: signal.Signals

@@ -5,22 +5,28 @@
     DIR/catalogue.sqlite
     DIR/index.html, index-2.html, ...
     DIR/cards/NAME/card.json, card.html, profile.svg, badge.svg
+    DIR/batch.lock
 
-Every file is whole or absent, and a model's ``card.json`` is written last: where it is, all are.
+Every file is whole or absent. A model's ``card.json`` is the first to go and the last to come:
+where it is, all are, and of the same scan.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from thermoscan.writing import folder_name, make_folder, write_whole
+from thermoscan.errors import OptionError
+from thermoscan.writing import folder_name, make_folder, remove_file, sweep, write_whole
 
 DATABASE = "catalogue.sqlite"
 CARDS = "cards"
+LOCK = "batch.lock"
 LAST = "card.json"
 """The file that is written last."""
 
@@ -31,16 +37,29 @@ _LATER_PAGE = re.compile(r"index-\d+\.html")
 
 
 class BatchFolder:
-    """The folder ``DIR``, made where there is none.
+    """The folder ``DIR``, made where there is none. A context manager: one batch has it at a time.
 
     Raises:
         OptionError: ``output-unwritable``: it cannot be made, or not be written to.
+            ``output-in-use``: another batch has it.
     """
 
     def __init__(self, path: Path) -> None:
         """Takes its path."""
         self.path = path
         make_folder(path / CARDS)
+        self._lock = _locked(path / LOCK)
+        sweep(path)
+
+    def close(self) -> None:
+        """Lets another batch have it."""
+        self._lock.close()
+
+    def __enter__(self) -> BatchFolder:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def has(self, name: str) -> bool:
         """Says whether the cards of a model are there."""
@@ -50,13 +69,17 @@ class BatchFolder:
         """Writes a model's files; returns the path of `SHOWN`, relative to the folder."""
         home = self._home(name)
         make_folder(home)
+        sweep(home)
+        remove_file(home / LAST)
         for file in sorted(files, key=lambda each: (each == LAST, each)):
             write_whole(home / file, files[file])
         return f"{CARDS}/{home.name}/{SHOWN}"
 
     def remove(self, name: str) -> None:
         """Removes the cards of a model that has none any more."""
-        shutil.rmtree(self._home(name), ignore_errors=True)
+        home = self._home(name)
+        remove_file(home / LAST)
+        shutil.rmtree(home, ignore_errors=True)
 
     def write_index(self, pages: Iterable[tuple[str, str]]) -> Path | None:
         """Writes the pages of an index and removes those of a longer one; returns the first."""
@@ -66,11 +89,29 @@ class BatchFolder:
             written.append(file)
         for old in self.path.glob("index-*.html"):
             if _LATER_PAGE.fullmatch(old.name) and old.name not in written:
-                old.unlink()
+                remove_file(old)
         return self.path / written[0] if written else None
 
     def _home(self, name: str) -> Path:
         return self.path / CARDS / home_of(name)
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Returns a file that this process alone holds, until it is closed or the process ends."""
+    try:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            file.close()
+            raise
+    except BlockingIOError:
+        reason = "another batch is writing there"
+        raise OptionError("output-in-use", reason, file=str(path.parent)) from None
+    except OSError as error:
+        reason = f"no file can be written and locked there ({error.strerror})"
+        raise OptionError("output-unwritable", reason, file=str(path)) from None
+    return file
 
 
 def home_of(name: str) -> str:

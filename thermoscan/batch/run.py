@@ -114,6 +114,11 @@ class Batch:
         self._bytes: dict[str, int] = {}
         self._outcome = Outcome()
 
+    @property
+    def has_found(self) -> bool:
+        """Whether anything was found yet."""
+        return bool(self._seen)
+
     def run(self, found: Iterable[Found], executor: Executor, watcher: Watcher) -> None:
         """Scans what changed of what was found, and keeps every result as it comes.
 
@@ -205,6 +210,8 @@ class Batch:
     def _keep(self, result: Result, watcher: Watcher) -> None:
         """Writes what a result brought: the cards first, then the row."""
         self._outcome.run[result.status] += 1
+        if result.status != "unchanged" and self._folder.has(result.name):
+            self._catalogue.doubt(result.name)  # its row says nothing of the cards to come
         if result.status == "scanned":
             self._record(result, self._folder.write(result.name, result.files))
         elif result.status != "unchanged":

@@ -6,13 +6,12 @@ stands for one, begins with: of its scans the latest is meant. A shorter number 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, or_, select
 
+from thermoscan.catalogue.rows import digest_of_name
 from thermoscan.catalogue.schema import models, revisions, scans
-from thermoscan.catalogue.types import storable
 from thermoscan.errors import CatalogueError
 from thermoscan.text import printable
 
@@ -61,7 +60,7 @@ def _find(connection: Connection, name: str, meant: ColumnElement[bool]) -> list
         select(scans.c.id, scans.c.model_id)
         .join(models, models.c.id == scans.c.model_id)
         .outerjoin(revisions, revisions.c.id == scans.c.revision_id)
-        .where(models.c.name_digest == _digest(name), meant)
+        .where(models.c.name_digest == digest_of_name(name), meant)
         .order_by(scans.c.at.desc(), scans.c.id.desc())
     )
     return [Named(scan, model) for scan, model in connection.execute(statement)]
@@ -72,10 +71,6 @@ def _begins(which: str) -> ColumnElement[bool]:
     identity = revisions.c.identity
     beginnings = ("", "commit:", "files:", "key:")
     return or_(*(identity.startswith(f"{each}{which}", autoescape=True) for each in beginnings))
-
-
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(storable(name).encode()).digest()
 
 
 def _no_model(connection: Connection, name: str) -> CatalogueError:

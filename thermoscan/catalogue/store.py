@@ -80,6 +80,15 @@ class Catalogue:
             with self._writing() as connection:
                 writing.record(connection, result, when, card, options)
 
+    def doubt(self, name: str) -> None:
+        """Forgets what the last result of a model is known by: its cards are about to change.
+
+        Raises:
+            CatalogueError: It could not be written.
+        """
+        with self._writing() as connection:
+            writing.doubt(connection, name)
+
     def known(self, names: Iterable[str]) -> Mapping[str, reading.Known]:
         """Returns what the last scan of each of these models left; without those never seen.
 

@@ -61,6 +61,15 @@ _NOT_LAST = (
     .where(scans.c.model_id == bindparam("model"), scans.c.is_last)
     .values(is_last=False)
 )
+_DOUBTED = (
+    update(scans)
+    .where(
+        scans.c.model_id
+        == select(models.c.id).where(models.c.name_digest == bindparam("digest")).scalar_subquery(),
+        scans.c.is_last,
+    )
+    .values(key=None)
+)
 _INSERT = {table: insert(table) for table in (revisions, scans, *_PARTS)}
 _UPDATE = {
     table: update(table).where(table.c.id == bindparam("known")) for table in (revisions, scans)
@@ -85,6 +94,11 @@ def record(
     scan_id = _scan(connection, model_id, revision_id, row, is_new)
     if result.card is not None:
         _write_parts(connection, scan_id, result.card)
+
+
+def doubt(connection: Connection, name: str) -> None:
+    """Forgets the key of a model's last scan; see `Catalogue.doubt`."""
+    connection.execute(_DOUBTED, {"digest": digest_of_name(name)})
 
 
 def _model(connection: Connection, name: str, source: str) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from thermoscan.cli.options import (
     sample_options,
     sha256_option,
 )
-from thermoscan.errors import OptionError
+from thermoscan.errors import OptionError, ThermoscanError
 from thermoscan.text import printable
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_FOLDER = Path("thermoscan-batch")
 INTERRUPTED = 130
+_STOPPED = "thermoscan: stopped; the same command goes on from here"
 _SHOWN_REFUSALS = 20
 _MEMORY_SHARE = 0.75
 _STATUSES = ("scanned", "refused", "skipped")
@@ -139,17 +140,26 @@ def batch(
     found = _found(folder, list_file, hub)
     _stop_cleanly()
     stopped = False
-    with _executor(workers, memory, cluster) as executor:
-        target = BatchFolder(out)
-        with Catalogue.open(catalogue or out / DATABASE) as opened:
+    try:
+        with (
+            _executor(workers, memory, cluster) as executor,
+            BatchFolder(out) as target,
+            Catalogue.open(catalogue or out / DATABASE) as opened,
+        ):
             work = Batch(opened, target, options)
             try:
                 with batch_on_stderr(quiet) as watcher:
                     work.run(found, executor, watcher)
             except KeyboardInterrupt:
                 stopped = True
-            finally:
-                outcome = work.finish()
+            except ThermoscanError:
+                if work.has_found:  # else the index stays as it was
+                    work.finish()
+                raise
+            outcome = work.finish()
+    except KeyboardInterrupt:  # before it began, or again
+        click.echo(_STOPPED, err=True)
+        sys.exit(INTERRUPTED)
     _report(outcome, quiet, stopped)
     if stopped:
         sys.exit(INTERRUPTED)
@@ -167,10 +177,12 @@ def _found(
     """
     from thermoscan.plugins import collection_for  # noqa: PLC0415 - not for the help
 
-    if sum(given is not None for given in (folder, list_file, hub)) != 1:
+    places = {"": folder, "list:": list_file, "hub:": hub}
+    given = [f"{scheme}{name}" for scheme, name in places.items() if name is not None]
+    if len(given) != 1:
         reason = "name one of these: a FOLDER, a --list of models, a --hub query"
         raise OptionError("places", reason)
-    place = folder or (f"list:{list_file}" if list_file is not None else f"hub:{hub}")
+    (place,) = given
     return collection_for(place).candidates(place)
 
 
@@ -206,7 +218,7 @@ def _stop_cleanly() -> None:
 def _report(outcome: Outcome, quiet: bool, stopped: bool) -> None:
     """Prints what became of the models: on stdout, and what is not as asked for on stderr."""
     if stopped:
-        click.echo("thermoscan: stopped; the same command goes on from here", err=True)
+        click.echo(_STOPPED, err=True)
     if quiet:
         click.echo(outcome.index)
         return
