@@ -76,7 +76,7 @@ def fingerprint_of(path: Path, names: Iterable[str], limits: Limits) -> Fingerpr
     for index in filter(indexed_format, tuple(every)):
         every |= _shards(folder, index, limits)
     snapshot = hub_snapshot(path.resolve())
-    files = tuple(sorted(_marked(path, name) for name in every))
+    files = tuple(sorted(_marked(path, name, cached=snapshot is not None) for name in every))
     return Fingerprint(snapshot.name if snapshot else None, files)
 
 
@@ -117,18 +117,24 @@ def _shards(folder: DiskFolder, index: str, limits: Limits) -> set[str]:
         return set()  # likewise
 
 
-def _marked(folder: Path, name: str) -> tuple[str, int, str]:
-    """A file as a fingerprint has it; what cannot be opened is marked by the reason."""
+def _marked(folder: Path, name: str, *, cached: bool) -> tuple[str, int, str]:
+    """A file as a fingerprint has it; what cannot be opened is marked by the reason.
+
+    Args:
+        folder: That it is in.
+        name: Its path there.
+        cached: Whether the folder is of a Hugging Face cache, whose blobs are called by content.
+    """
     try:
         file = find_file(folder, name)
     except ThermoscanError as error:
         return name, 0, error.code
-    return name, file.size, _mark(file)
+    return name, file.size, _mark(file, cached=cached)
 
 
-def _mark(file: DiskFile) -> str:
+def _mark(file: DiskFile, *, cached: bool) -> str:
     """What changes with a file: the name of a cache's blob, which is a digest; else its stamp."""
-    if file.path.parent.name == "blobs" and _DIGEST.fullmatch(file.path.name):
+    if cached and file.path.parent.name == "blobs" and _DIGEST.fullmatch(file.path.name):
         return file.path.name
     stamp = file.stamp
     return f"{stamp.device:x}-{stamp.inode:x}-{stamp.modified_ns:x}"

@@ -160,6 +160,16 @@ def test_what_cannot_be_opened_has_its_reason_for_a_mark(folder: Path) -> None:
     assert found["gone.pt"] == (0, "file-not-found")
 
 
+def test_a_digest_for_a_name_is_believed_in_a_cache_alone(tmp_path: Path) -> None:
+    blob = write_tensors(tmp_path / "blobs" / f"{'0' * 64}.safetensors", "a").rename(
+        tmp_path / "blobs" / ("0" * 64)
+    )
+    (tmp_path / "model.safetensors").symlink_to("blobs/" + "0" * 64)
+    before = fingerprint(tmp_path)
+    write_in_place(blob)
+    assert fingerprint(tmp_path) != before
+
+
 def test_where_a_scan_finds_nothing_there_is_none(folder: Path) -> None:
     for source, file, code in (
         (folder / "x.pt", None, "file-not-found"),
