@@ -20,7 +20,8 @@ from thermoscan.scanner import compare, survey
 ALONE_BYTES = 256_000_000
 """A model of fewer bytes is read by one thread: its siblings keep the other cores busy."""
 
-_SKIPS = frozenset({"adapter-alone", "no-weights", "larger-than-asked"})
+# The last is of an adapter, which has to be compared with its base entry by entry.
+_SKIPS = frozenset({"adapter-alone", "no-weights", "larger-than-asked", "sample-refused"})
 # What may be another time, though nothing that a key knows of has changed.
 _PASSING = (ChangedError, HubError)
 
@@ -95,15 +96,24 @@ def _scan(task: Task, watch: Watch) -> Card:
         watch(candidate.name, done, total)
 
     if candidate.base is not None:
+        if task.most_bytes is not None:
+            of_base = OpenOptions(limits=options.limits)
+            with adapter_for(candidate.base).open(candidate.base, of_base) as before:
+                _check_size(_bytes(before), task.most_bytes)
         return compare(candidate.base, candidate.source, options, progress)
     with adapter_for(candidate.source).open(candidate.source, options.opening) as checkpoint:
         size = _bytes(checkpoint)
-        if task.most_bytes is not None and size > task.most_bytes:
-            reason = f"its weights have {size} bytes, more than the {task.most_bytes} asked for"
-            raise LimitError("larger-than-asked", reason)
+        _check_size(size, task.most_bytes)
         if size < ALONE_BYTES:
             options = replace(options, workers=1)
         return survey(checkpoint, options, progress)[1]
+
+
+def _check_size(size: int, most: int | None) -> None:
+    """Refuses weights of more bytes than asked for; those of an adapter are its base's."""
+    if most is not None and size > most:
+        reason = f"its weights have {size} bytes, more than the {most} asked for"
+        raise LimitError("larger-than-asked", reason)
 
 
 def _bytes(checkpoint: Checkpoint) -> int:
