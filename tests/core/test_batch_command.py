@@ -223,16 +223,24 @@ def start(models: Path, out: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
+    """A folder of models, what a batch of them writes, and the seconds that it takes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for k in range(26):
+        names = ("a.weight", "b.weight")[: 1 + k % 2]
+        write_tensors(folder / "models" / f"m{k}" / "model.safetensors", *names, rows=40 + k)
+    write_raw(folder / "models" / "broken.safetensors", b'{"a": 1}')
+    started = time.monotonic()
+    assert batch(folder / "models", "--out", folder / "out", cwd=folder).returncode == 0
+    return folder / "models", folder / "out", time.monotonic() - started
+
+
 @pytest.mark.parametrize("moment", range(4))
 def test_killed_at_any_moment_and_run_again_it_ends_with_the_same_files(
-    models: Path, tmp_path: Path, moment: int
+    undisturbed: tuple[Path, Path, float], tmp_path: Path, moment: int
 ) -> None:
-    for k in range(20):
-        write_tensors(models / f"n{k}" / "model.safetensors", "a.weight", rows=40 + k)
-    undisturbed = tmp_path / "undisturbed"
-    started = time.monotonic()
-    assert batch(models, "--out", undisturbed, cwd=tmp_path).returncode == 0
-    whole = time.monotonic() - started
+    models, expected, whole = undisturbed
     disturbed = tmp_path / "disturbed"
     chance = random.Random(moment)
     for _ in range(3):
@@ -243,9 +251,9 @@ def test_killed_at_any_moment_and_run_again_it_ends_with_the_same_files(
         assert not psutil.wait_procs(workers, timeout=30)[1]
     done = batch(models, "--out", disturbed, cwd=tmp_path)
     assert done.returncode == 0
-    assert files_below(disturbed) == files_below(undisturbed)
-    assert rows_of(disturbed) == rows_of(undisturbed)
-    assert layer_rows(disturbed) == layer_rows(undisturbed)
+    assert files_below(disturbed) == files_below(expected)
+    assert rows_of(disturbed) == rows_of(expected)
+    assert layer_rows(disturbed) == layer_rows(expected)
 
 
 def test_cards_of_other_options_whose_row_was_never_written_do_not_stand(

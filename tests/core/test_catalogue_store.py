@@ -20,8 +20,8 @@ from support.wheels import path_of
 import thermoscan
 from thermoscan.batch.tasks import Result
 from thermoscan.card import Card, LayerRecord, Summary
-from thermoscan.catalogue import reading, schema
-from thermoscan.catalogue.index import IndexEntry, profile_of
+from thermoscan.catalogue import reading, schema, writing
+from thermoscan.catalogue.index import IndexEntry, profile_of, structure_of
 from thermoscan.catalogue.reading import Known
 from thermoscan.catalogue.store import Catalogue
 from thermoscan.errors import CatalogueError
@@ -244,6 +244,7 @@ def test_entries_say_what_the_cards_say_in_the_order_of_names(catalogue: Catalog
         status="scanned",
         card="cards/Alpha/card.html",
         architecture="bert",
+        structure=structure_of(card),
         parameters=card.model.parameters,
         bytes=card.model.bytes,
         dtype="F32",
@@ -376,17 +377,20 @@ def test_a_number_that_no_column_can_hold_is_refused_and_nothing_is_written(
     assert not any(everything(catalogue).values())
 
 
-def test_a_card_of_two_hundred_thousand_layers_is_recorded_whole(catalogue: Catalogue) -> None:
+def test_a_card_of_more_layers_than_are_sent_at_once_is_recorded_whole(
+    catalogue: Catalogue,
+) -> None:
     few = cards.of_layers(40)
-    card = replace(few, layers=few.layers * 5000)
+    card = replace(few, layers=few.layers * 260)
+    assert len(card.layers) == 10_400 > 2 * writing._CHUNK
     record(catalogue, scanned(card))
     scan = last(catalogue)
-    assert scan["layers"] == 200_000
+    assert scan["layers"] == 10_400
     with catalogue.reading() as connection:
         count, total = connection.execute(
             select(func.count(), func.sum(schema.layers.c.parameters))
         ).one()
-    assert count == 200_000
+    assert count == 10_400
     assert total == sum(each.parameters for each in card.layers)
 
 
