@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from thermoscan.catalogue.index import PROFILE_POINTS
 from thermoscan_reports.axes import PROFILE, Canvas, Frame, Tick, canvas_of, ticks_y
-from thermoscan_reports.index_data import Deviation, Family, Model, Overview
+from thermoscan_reports.deviations import Deviation
+from thermoscan_reports.index_data import Family, Overview
+from thermoscan_reports.index_models import Model
 from thermoscan_reports.numbers import shown
 
 FAMILIES = 8

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from thermoscan.catalogue.index import IndexEntry
 from thermoscan_reports.family_plot import pictures_of
-from thermoscan_reports.index_data import FIGURES, Overview, overview_of
+from thermoscan_reports.index_data import Overview, overview_of
+from thermoscan_reports.index_models import FIGURES
 from thermoscan_reports.index_table import table_of
 from thermoscan_reports.markup import asset, csp_hash, environment
 from thermoscan_reports.outlier_lists import lists_of, summary_of

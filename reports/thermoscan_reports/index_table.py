@@ -11,14 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thermoscan_reports.index_data import (
-    FIGURES,
-    Deviation,
-    Figure,
-    Model,
-    deviations_in_words,
-    findings_in_words,
-)
+from thermoscan_reports.deviations import Deviation, deviations_in_words
+from thermoscan_reports.index_models import FIGURES, Figure, Model, findings_in_words
 from thermoscan_reports.layer_table import ROWS
 from thermoscan_reports.numbers import NULL, scaled
 from thermoscan_reports.packing import pack, pack_names

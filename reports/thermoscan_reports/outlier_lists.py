@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thermoscan_reports.index_data import (
-    Model,
-    Overview,
-    deviations_in_words,
-    findings_in_words,
-)
+from thermoscan_reports.deviations import deviations_in_words
+from thermoscan_reports.index_data import Overview
+from thermoscan_reports.index_models import Model, findings_in_words
 
 SHOWN = 5
 """The most models of a list; the table has them all."""

@@ -21,15 +21,11 @@ from support.wheels import path_of as wheel
 import thermoscan
 from thermoscan import plugins
 from thermoscan.catalogue.index import IndexEntry, profile_of
+from thermoscan_reports.deviations import deviations_in_words
 from thermoscan_reports.family_plot import FAMILIES, LINES, OUTLIERS, pictures_of
 from thermoscan_reports.index import MODELS, HtmlIndex, file_name, links_of
-from thermoscan_reports.index_data import (
-    FIGURES,
-    Overview,
-    deviations_in_words,
-    href_of,
-    overview_of,
-)
+from thermoscan_reports.index_data import Overview, overview_of
+from thermoscan_reports.index_models import FIGURES, href_of
 from thermoscan_reports.layer_table import ROWS
 from thermoscan_reports.outlier_lists import SHOWN, lists_of, summary_of
 from thermoscan_reports.sparkline import LEVELS, levels_of
