@@ -318,6 +318,30 @@ def test_stopped_it_ends_at_once_keeps_what_is_done_and_goes_on(
     assert files_below(out) == files_below(tmp_path / "undisturbed")
 
 
+def test_stopped_again_and_again_it_ends_and_goes_on(models: Path, tmp_path: Path) -> None:
+    write_long(models / "long" / "model.safetensors", 100 << 30)
+    out = tmp_path / "out"
+    with start(models, out) as running:
+        workers: list[psutil.Process] = []
+        waited = time.monotonic() + 120
+        while not (out / "cards" / "m0" / "card.json").exists():
+            assert time.monotonic() < waited
+            time.sleep(0.05)
+        workers = psutil.Process(running.pid).children(recursive=True)
+        for _ in range(200):
+            if running.poll() is None:
+                running.send_signal(signal.SIGINT)
+                time.sleep(0.005)
+        _, stderr = running.communicate(timeout=60)
+    # The interpreter itself, at its very end, dies of the signal: 130 too, as a shell says it.
+    assert running.returncode in (130, -signal.SIGINT)
+    # What Python's resource tracker says of semaphores that it removes may follow.
+    assert stderr.startswith("thermoscan: stopped; the same command goes on from here\n")
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+    again = batch(models, "--out", out, "--exclude", "long", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
 def test_a_card_json_reads_back(models: Path, tmp_path: Path) -> None:
     batch(models, "--out", "out", cwd=tmp_path)
     card = json.loads((tmp_path / "out" / "cards" / "m0" / "card.json").read_text())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,28 +140,24 @@ def batch(
         verify=verify,
     )
     found = _found(folder, list_file, hub)
-    _stop_cleanly()
     stopped = False
-    try:
-        with (
-            _executor(workers, memory, cluster) as executor,
-            BatchFolder(out) as target,
-            Catalogue.open(catalogue or out / DATABASE) as opened,
-        ):
-            work = Batch(opened, target, options)
-            try:
-                with batch_on_stderr(quiet) as watcher:
-                    work.run(found, executor, watcher)
-            except KeyboardInterrupt:
-                stopped = True
-            except ThermoscanError:
-                if work.has_found:  # else the index stays as it was
-                    work.finish()
-                raise
-            outcome = work.finish()
-    except KeyboardInterrupt:  # before it began, or again
-        click.echo(_STOPPED, err=True)
-        sys.exit(INTERRUPTED)
+    with (
+        _stopped_cleanly(),
+        _executor(workers, memory, cluster) as executor,
+        BatchFolder(out) as target,
+        Catalogue.open(catalogue or out / DATABASE) as opened,
+    ):
+        work = Batch(opened, target, options)
+        try:
+            with batch_on_stderr(quiet) as watcher:
+                work.run(found, executor, watcher)
+        except KeyboardInterrupt:
+            stopped = True
+        except ThermoscanError:
+            if work.has_found:  # else the index stays as it was
+                work.finish()
+            raise
+        outcome = work.finish()
     _report(outcome, quiet, stopped)
     if stopped:
         sys.exit(INTERRUPTED)
@@ -210,9 +208,35 @@ def _executor(workers: int | None, memory: str | None, cluster: str | None) -> E
     return ProcessExecutor(number, budget)
 
 
-def _stop_cleanly() -> None:
-    """Makes the signal of a scheduler or a service manager mean what Ctrl-C means."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+@contextmanager
+def _stopped_cleanly() -> Iterator[None]:
+    """Makes the signal of a scheduler or a service manager mean what Ctrl-C means.
+
+    The first one interrupts, the next ends the process at once: that is safe at any moment, and to
+    interrupt what cleans up is not, since a lock may stay held for ever.
+    """
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for each in before:
+            signal.signal(each, leave)
+        raise KeyboardInterrupt
+
+    def leave(_number: int, _frame: object) -> None:
+        os.write(sys.stderr.fileno(), f"{_STOPPED}\n".encode())
+        os._exit(INTERRUPTED)
+
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:  # before it began
+        click.echo(_STOPPED, err=True)
+        sys.exit(INTERRUPTED)
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:  # else this process is about to end
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def _report(outcome: Outcome, quiet: bool, stopped: bool) -> None:
