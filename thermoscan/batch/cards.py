@@ -120,7 +120,7 @@ def home_of(name: str) -> str:
     >>> home_of("org/model")
     'org--model'
     >>> home_of("org--model")
-    'org--model~8d1c2cb7bcfe'
+    'org--model~2ab3cc9b5d1e'
     """
     plain = folder_name(name)
     if plain.replace("--", "/") == name:
