@@ -84,6 +84,7 @@ class Outcome:
         run: Status of this run's results -> number of models.
         models: Status of the models in the index -> their number.
         refused: Name and reason of each model in the index that is refused.
+        skipped: Code -> models in the index that are skipped for it.
         severities: Severity -> models in the index that have a finding of it.
         index: Path of the index's first page; None before it is written.
     """
@@ -91,6 +92,7 @@ class Outcome:
     run: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     severities: Counter[str] = field(default_factory=Counter)
     index: Path | None = None
 
@@ -100,6 +102,8 @@ class Outcome:
         self.severities.update(each for each, number in entry.findings.items() if number)
         if entry.status == "refused":
             self.refused.append((entry.name, entry.reason or ""))
+        elif entry.status == "skipped":
+            self.skipped[entry.code or ""] += 1
 
 
 class Batch:
