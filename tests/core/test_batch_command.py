@@ -190,6 +190,15 @@ def test_a_list_is_read_from_a_file_or_from_stdin(models: Path, tmp_path: Path) 
     assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
 
 
+def test_a_run_that_ends_before_it_finds_anything_keeps_the_index(
+    models: Path, tmp_path: Path
+) -> None:
+    batch(models, "--out", "out", "--exclude", "m*", cwd=tmp_path)
+    ended = batch("--hub", "author=org", "--out", "out", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "cards/crepe/card.html" in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_a_refusal_names_its_model_once(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     for name in ("a.safetensors", "b.safetensors"):

@@ -115,6 +115,7 @@ class Batch:
         self._folder = folder
         self._options = options
         self._seen: set[str] = set()
+        self._all_seen = False
         self._bytes: dict[str, int] = {}
         self._outcome = Outcome()
 
@@ -133,15 +134,20 @@ class Batch:
         """
         for result in executor.run(self._tasks(found, watcher), watcher.reading):
             self._keep(result, watcher)
+        self._all_seen = True
 
     def finish(self) -> Outcome:
-        """Writes the index of what was found and has a result; returns what became of it."""
+        """Writes the index of what was found and has a result; returns what became of it.
+
+        Of a run that ended early, what was not reached and has a card in the folder is on it too.
+        """
         self._outcome.index = self._folder.write_index(index("html").render(self._entries()))
         return self._outcome
 
     def _entries(self) -> Iterator[IndexEntry]:
         for entry in self._catalogue.entries():
-            if entry.name in self._seen:
+            kept = not self._all_seen and self._folder.has(entry.name)
+            if kept or entry.name in self._seen:
                 self._outcome.count(entry)
                 yield entry
 
