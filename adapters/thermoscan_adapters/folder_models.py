@@ -1,9 +1,10 @@
 """Which models a folder holds, told from the names of its files alone.
 
 Takes the names; gives the file that a scan of the folder starts from, and the others that are
-models of their own: variants of it, an adapter beside it, and where no rule can choose
-(`selection.choose`) each file. Files that differ in their format only are one model. Shards without
-an index are none: nothing says whether they are all there.
+models of their own: variants of it, an adapter beside it, what a preference for a format alone
+passes over, and where no rule can choose (`selection.choose`) each file. Files that differ in
+their format only are one model. Shards without an index are none: nothing says whether they are all
+there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from thermoscan_adapters.selection import (
     choose,
     form_of,
     indexed_format,
+    is_read,
+    is_standard,
     is_training_state,
     looks_like_weights,
     preference,
@@ -35,7 +38,8 @@ class FolderModels:
             rule can choose.
         variants: The files to start from that hold it in another form.
         adapter: The weights of a LoRA adapter.
-        apart: Where no rule can choose: the files that are a model each.
+        apart: The files that are a model each: all where no rule can choose, and those of another
+            name beside a chosen one whose name is no standard one.
         unchosen: Where the folder has no own model, whose card would say so: file -> the one that
             holds the same in a better format.
         loose: Likewise: sets of shards without an index.
@@ -68,7 +72,7 @@ def models_of(names: Iterable[str], listed: Iterable[str] = ()) -> FolderModels:
     adapter = adapters[0] if adapters else None
     chosen = chosen_of(rest)
     if chosen is not None and chosen not in parts:
-        return FolderModels(chosen, _variants(forms, chosen), adapter)
+        return FolderModels(chosen, _variants(forms, chosen), adapter, _strangers(forms, chosen))
     unchosen = [(name, files[0]) for files in forms.values() for name in files[1:]]
     unchosen += [(name, adapters[0]) for name in adapters[1:]]
     return FolderModels(
@@ -107,6 +111,25 @@ def _variants(forms: dict[tuple[str, str], list[str]], chosen: str) -> tuple[str
             files[0]
             for (model, variant), files in forms.items()
             if variant and (model, "") in forms and chosen not in files
+        )
+    )
+
+
+def _strangers(forms: dict[tuple[str, str], list[str]], chosen: str) -> tuple[str, ...]:
+    """The files that were not chosen for their format alone, and share no name with the chosen one.
+
+    ``bert.safetensors`` says nothing of ``crepe.pth``. Beside a standard name, such as
+    ``model.safetensors``, others are taken for the same weights.
+    """
+    if is_standard(chosen):
+        return ()
+    return tuple(
+        sorted(
+            files[0]
+            for (model, variant), files in forms.items()
+            if model != form_of(chosen)[0]
+            and (not variant or (model, "") not in forms)
+            and (is_read(files[0]) or indexed_format(files[0]))
         )
     )
 

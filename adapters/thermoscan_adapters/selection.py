@@ -67,6 +67,11 @@ def is_training_state(name: str) -> bool:
     return looks_like_weights(last) and last.lower().startswith(_NOT_WEIGHTS)
 
 
+def is_standard(name: str) -> bool:
+    """Says whether `name` is what transformers or diffusers call the weights of a model."""
+    return name in _STANDARD_NAMES
+
+
 def indexed_format(name: str) -> str | None:
     """Returns ``"safetensors"`` or ``"torch"`` where `name` is an index of such shards, or None."""
     index = _INDEX.fullmatch(name)

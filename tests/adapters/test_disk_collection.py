@@ -130,6 +130,25 @@ def test_files_that_no_rule_tells_apart_are_a_model_each(tmp_path: Path) -> None
     }
 
 
+def test_another_name_in_another_format_is_a_model_of_its_own(tmp_path: Path) -> None:
+    names = ("bert.safetensors", "bert.bin", "crepe.pth", "crepe.fp16.pth", "voice.ema.pt")
+    write(tmp_path / "m", *names, "bert.onnx", "vad.onnx", "optimizer.pt")
+    found = models_in(tmp_path)
+    folder = str(tmp_path / "m")
+    assert {name: (each.source, each.file) for name, each in found.items()} == {
+        "m": (folder, None),
+        "m/crepe.pth": (f"{folder}/crepe.pth", None),
+        "m/crepe.fp16.pth": (folder, "crepe.fp16.pth"),
+        "m/voice.ema.pt": (f"{folder}/voice.ema.pt", None),
+    }
+    assert DiskAdapter().open(folder, OpenOptions()).files[0].name == "bert.safetensors"
+
+
+def test_what_else_lies_beside_a_standard_name_is_recorded_alone(tmp_path: Path) -> None:
+    write(tmp_path / "m", "model.safetensors", "consolidated.00.pth")
+    assert set(found_in(tmp_path)) == {"m"}
+
+
 def test_two_sharded_models_in_a_folder_are_two(tmp_path: Path) -> None:
     for model in ("a", "b"):
         shards = {f"{model}-{i}.safetensors": (f"t{i}",) for i in (1, 2)}

@@ -176,6 +176,7 @@ def test_what_is_excluded_or_too_large_is_skipped_with_the_reason(
     assert {name: row[3] for name, row in rows.items() if row[2] == "skipped"} == {
         "m1": "excluded", "m2": "excluded", "crepe": "larger-than-asked",
     }  # fmt: skip
+    assert "skipped  2 excluded, 1 larger-than-asked\n" in done.stdout
     assert "Models: 4 scanned, 1 refused, 3 skipped" in done.stdout
 
 
@@ -187,6 +188,23 @@ def test_a_list_is_read_from_a_file_or_from_stdin(models: Path, tmp_path: Path) 
     assert from_file.returncode == from_stdin.returncode == 0
     assert "Models: 2 scanned, 1 refused, 0 skipped" in from_file.stdout
     assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
+
+
+def test_a_run_that_ends_before_it_finds_anything_keeps_the_index(
+    models: Path, tmp_path: Path
+) -> None:
+    batch(models, "--out", "out", "--exclude", "m*", cwd=tmp_path)
+    ended = batch("--hub", "author=org", "--out", "out", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "cards/crepe/card.html" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_refusal_names_its_model_once(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / "two" / name).touch()
+    done = batch("--list", "-", "--out", "out", cwd=tmp_path, given="two\n")
+    assert done.stdout.startswith("refused  two: it holds several checkpoints")
 
 
 def test_one_place_is_needed_and_no_more(models: Path, tmp_path: Path) -> None:

@@ -202,6 +202,15 @@ def test_a_table_fits_its_width_and_shows_hostile_names_harmlessly(filled: Fille
                                for each in filled.names)]  # fmt: skip
 
 
+def test_the_name_of_a_column_is_cut_before_the_name_of_a_model() -> None:
+    name = "org/proteinmpnn_v_48_002.pt"
+    head, line = aligned(("name", "reduced_temperature"), [(name, 40.42)], 40)
+    assert head.split() == ["name", "reduc…ature"]
+    assert line.split() == [name, "40.42"]
+    _, line = aligned(("name", "reduced_temperature"), [(name, 40.42)], 30)
+    assert "…" in line and cell_len(line) == 30
+
+
 def test_columns_are_aligned_by_what_a_terminal_shows_and_no_number_is_cut() -> None:
     names = ["模型" * 20, "e\u0301", "plain", "a\tb"]
     rows = [(names[k % 4], k, k / 3 if k % 5 else None) for k in range(250)]

@@ -49,8 +49,8 @@ class ProcessExecutor:
         share = memory_bytes // workers
         if share < WORKER_BYTES:
             reason = (
-                f"a worker needs {WORKER_BYTES} bytes, and of {memory_bytes} each of {workers} "
-                f"would have {share}"
+                f"a worker needs {WORKER_BYTES} bytes, and {memory_bytes} leave {share} to each "
+                f"of {workers}"
             )
             raise OptionError("memory-too-small", reason)
         self._slots = [_Slot(share) for _ in range(workers)]

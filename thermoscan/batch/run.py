@@ -84,6 +84,7 @@ class Outcome:
         run: Status of this run's results -> number of models.
         models: Status of the models in the index -> their number.
         refused: Name and reason of each model in the index that is refused.
+        skipped: Code -> models in the index that are skipped for it.
         severities: Severity -> models in the index that have a finding of it.
         index: Path of the index's first page; None before it is written.
     """
@@ -91,6 +92,7 @@ class Outcome:
     run: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     severities: Counter[str] = field(default_factory=Counter)
     index: Path | None = None
 
@@ -100,6 +102,8 @@ class Outcome:
         self.severities.update(each for each, number in entry.findings.items() if number)
         if entry.status == "refused":
             self.refused.append((entry.name, entry.reason or ""))
+        elif entry.status == "skipped":
+            self.skipped[entry.code or ""] += 1
 
 
 class Batch:
@@ -111,6 +115,7 @@ class Batch:
         self._folder = folder
         self._options = options
         self._seen: set[str] = set()
+        self._all_seen = False
         self._bytes: dict[str, int] = {}
         self._outcome = Outcome()
 
@@ -134,15 +139,20 @@ class Batch:
         """
         for result in executor.run(self._tasks(found, watcher), watcher.reading):
             self._keep(result, watcher)
+        self._all_seen = True
 
     def finish(self) -> Outcome:
-        """Writes the index of what was found and has a result; returns what became of it."""
+        """Writes the index of what was found and has a result; returns what became of it.
+
+        Of a run that ended early, what was not reached and has a card in the folder is on it too.
+        """
         self._outcome.index = self._folder.write_index(index("html").render(self._entries()))
         return self._outcome
 
     def _entries(self) -> Iterator[IndexEntry]:
         for entry in self._catalogue.entries():
-            if entry.name in self._seen:
+            kept = not self._all_seen and self._folder.has(entry.name)
+            if kept or entry.name in self._seen:
                 self._outcome.count(entry)
                 yield entry
 

@@ -117,7 +117,8 @@ def _sqlite(path: Path, *, create: bool) -> Engine:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if not create:
-            raise CatalogueError("catalogue-not-found", "no such catalogue", file=name) from None
+            reason = "no such catalogue: `thermoscan batch` writes one, --catalogue names it"
+            raise CatalogueError("catalogue-not-found", reason, file=name) from None
     except (OSError, ValueError) as error:
         raise CatalogueError("catalogue-unreachable", "no such place", file=name) from error
     else:

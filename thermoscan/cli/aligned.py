@@ -25,6 +25,9 @@ _WIDEST = 60
 _LEAST = 8
 """Width below which no column of text is cut."""
 
+_LEAST_OF_NAMES = 10
+"""Width down to which the name of a column is cut before any text below it is."""
+
 _GAP = "  "
 _MISSING = "-"
 _DIGITS = 4
@@ -38,6 +41,9 @@ def aligned(names: Sequence[str], rows: Iterable[Sequence[Any]], width: int) -> 
     right = [_is_number(column) for column in columns]
     texts = [[shown(value) for value in row] for row in first]
     widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
+    # A column's name is told by its beginning and end; that of a model or a layer often is not.
+    of_texts = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    _fit(widths, [max(_LEAST_OF_NAMES, each) for each in of_texts or widths], width)
     _fit(widths, [_least(column) for column in columns], width)
     yield _line(names, widths, right, cut=[True] * len(names))
     for cells in chain(texts, ([shown(value) for value in row] for row in iterator)):

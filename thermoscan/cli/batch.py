@@ -247,9 +247,13 @@ def _report(outcome: Outcome, quiet: bool, stopped: bool) -> None:
         click.echo(outcome.index)
         return
     for name, reason in outcome.refused[:_SHOWN_REFUSALS]:
-        click.echo(f"refused  {printable(name)}: {printable(reason, limit=1000)}")
+        text = reason if reason.startswith(f"{name}: ") else f"{name}: {reason}"
+        click.echo(f"refused  {printable(text, limit=1000)}")
     if len(outcome.refused) > _SHOWN_REFUSALS:
         click.echo(f"refused  {len(outcome.refused) - _SHOWN_REFUSALS} more, which the index lists")
+    if outcome.skipped:
+        codes = ", ".join(f"{number:,} {code}" for code, number in sorted(outcome.skipped.items()))
+        click.echo(f"skipped  {codes}")
     models = ", ".join(f"{outcome.models[each]:,} {each}" for each in _STATUSES)
     run = ", ".join(f"{outcome.run[each]:,} {each}" for each in (*_STATUSES, "unchanged"))
     click.echo(f"Models: {models}")
