@@ -40,6 +40,13 @@ def workers_now() -> set[int]:
     return {process.pid for process in multiprocessing.active_children() if process.pid}
 
 
+def wait_until_idle(processes: list[psutil.Process]) -> None:
+    before = None
+    while before != (now := [process.cpu_times()[:2] for process in processes]):
+        before = now
+        time.sleep(0.5)
+
+
 def test_the_results_are_those_of_this_process(tmp_path: Path) -> None:
     paths = [path_of("crepe-tiny"), path_of("fracast"), path_of("silero")]
     paths += [write_tensors(tmp_path / f"{k}.safetensors", "a.weight", rows=k) for k in range(2, 9)]
@@ -119,8 +126,8 @@ def test_workers_that_die_while_they_wait_are_replaced(tmp_path: Path) -> None:
                 before = [psutil.Process(pid) for pid in workers_now()]
                 for each in before:
                     each.kill()
-                psutil.wait_procs(before)
-                time.sleep(0.5)
+                while any(each.status() != psutil.STATUS_ZOMBIE for each in before):
+                    time.sleep(0.05)
 
     with ProcessExecutor(1, MEMORY) as executor:
         assert [each.status for each in executor.run(tasks(), silent)] == ["scanned"] * 3
@@ -151,6 +158,24 @@ def test_a_bound_that_is_set_already_is_not_raised(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout == "['scanned']\n"
+
+
+def test_a_worker_that_dies_while_it_sends_its_result_is_not_waited_for(tmp_path: Path) -> None:
+    # The card of so many layers is longer than a pipe holds, so that sending it waits for us.
+    large = write_tensors(tmp_path / "large.safetensors", *(f"l{k}.weight" for k in range(3000)))
+    small = write_tensors(tmp_path / "small.safetensors", "a.weight")
+    done: list[Result] = []
+    with ProcessExecutor(2, MEMORY) as executor:
+        for result in executor.run([task_of(large), task_of(small)], silent):
+            if not done:
+                workers = [psutil.Process(pid) for pid in workers_now()]
+                wait_until_idle(workers)
+                for each in workers:
+                    each.kill()
+            done.append(result)
+    assert {result.name: result.status for result in done} == {
+        "large.safetensors": "scanned", "small.safetensors": "scanned",
+    }  # fmt: skip
 
 
 def test_news_of_a_long_scan_arrives_in_order(tmp_path: Path) -> None:

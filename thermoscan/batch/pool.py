@@ -1,10 +1,12 @@
 """Runs tasks on this machine: one process a worker, started anew where it dies.
 
 Takes the number of workers and the memory that they may take together; gives a
-`thermoscan.batch.tasks.Executor`. Each worker is a pool of one process, so that the task whose
-worker died is known, and no other is touched by it. What a worker may take is enforced by the
-system: beyond it an allocation fails, which ends as a refusal. A worker ends with this process,
-however that ends: it holds a pipe of which this process alone has the other end.
+`thermoscan.batch.tasks.Executor`. Each worker has one task at a time and a connection of its own,
+so that the task whose worker died is known, and no other is touched by it. The pools of the
+standard library share their connections, and wait for ever for the rest of a result whose worker
+died while it was sent. What a worker may take is enforced by the system: beyond it an allocation
+fails, which ends as a refusal. A worker ends with this process, however that ends: it holds a pipe
+of which this process alone has the other end.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
 from thermoscan.batch.tasks import Result, Task, Watch, died, failed
 from thermoscan.errors import ClusterError, OptionError
@@ -26,6 +26,7 @@ WORKER_BYTES = 300_000_000
 """What a worker needs at most for a checkpoint within `thermoscan.limits.Limits`."""
 
 _SECONDS_BETWEEN_NEWS = 0.25
+_READY = "ready"
 _MOST_STARTS = 3
 """Workers that one slot starts one after the other, if none of them lives to take a task."""
 
@@ -67,18 +68,17 @@ class ProcessExecutor:
             ClusterError: ``worker-not-started``: no worker process comes up.
         """
         waiting = iter(tasks)
+        results: list[Result] = []
         for slot in self._slots:
-            slot.take_next(waiting)
-        while busy := [slot for slot in self._slots if slot.future is not None]:
-            futures = [slot.future for slot in busy if slot.future is not None]
-            wait(futures, timeout=_SECONDS_BETWEEN_NEWS, return_when=FIRST_COMPLETED)
+            results += slot.take_next(waiting)
+        yield from results
+        while busy := [slot for slot in self._slots if slot.is_busy]:
             results = []
-            for slot in busy:
-                slot.pass_on_news(watch)
-                result = slot.result()
+            heard = set(wait([slot.connection for slot in busy]))
+            for slot in [each for each in busy if each.connection in heard]:
+                result = slot.listen(watch)
                 if result is not None:
-                    slot.take_next(waiting)
-                    results.append(result)
+                    results += [result, *slot.take_next(waiting)]
             yield from results
 
     def __enter__(self) -> ProcessExecutor:
@@ -86,32 +86,32 @@ class ProcessExecutor:
 
     def __exit__(self, *exc: object) -> None:
         for slot in self._slots:
-            slot.let_go()
-        for slot in self._slots:
             slot.end()
 
 
 class _Slot:
-    """One worker: its process, its pipes, and the task that it has."""
+    """One worker: its process, its connection, and the task that it has."""
+
+    connection: Connection
 
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes
         self._task: Task | None = None
         self._died = False
         self._stillborn = 0
-        self.future: Future[Result] | None = None
         self._start()
 
     def _start(self) -> None:
         held, self._life = _CONTEXT.Pipe(duplex=False)
-        self._news, told = _CONTEXT.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(
-            1, _CONTEXT, initializer=_begin, initargs=(held, told, self._memory_bytes)
+        self.connection, theirs = _CONTEXT.Pipe()
+        self._is_ready = False
+        self._process = _CONTEXT.Process(
+            target=_serve, args=(theirs, held, self._memory_bytes), daemon=True
         )
-        # The process starts now, not with its first task, and takes its ends of the pipes.
-        self._ready = self._pool.submit(os.getpid)
+        self._process.start()
+        # The process alone has these ends now: with it goes the connection.
+        theirs.close()
         held.close()
-        told.close()
 
     def _start_anew(self) -> None:
         """Starts another worker in the place of one that is gone.
@@ -119,7 +119,7 @@ class _Slot:
         Raises:
             ClusterError: ``worker-not-started``.
         """
-        self._stillborn = 0 if self._was_ready() else self._stillborn + 1
+        self._stillborn = 0 if self._is_ready else self._stillborn + 1
         self.end()
         if self._stillborn == _MOST_STARTS:
             reason = (
@@ -129,72 +129,102 @@ class _Slot:
             raise ClusterError("worker-not-started", reason)
         self._start()
 
-    def _was_ready(self) -> bool:
-        return self._ready.done() and self._ready.exception() is None
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has a task."""
+        return self._task is not None
 
-    def take_next(self, waiting: Iterator[Task]) -> None:
-        """Starts the next of the tasks, if there is one."""
-        self._task = next(waiting, None)
-        self._died = False
-        self.future = self._submit()
+    def take_next(self, waiting: Iterator[Task]) -> list[Result]:
+        """Starts the next of the tasks, if there is one; returns refusals of what cannot be sent.
 
-    def _submit(self) -> Future[Result] | None:
-        while self._task is not None:
+        Raises:
+            ClusterError: ``worker-not-started``.
+        """
+        refused = []
+        for task in waiting:
+            self._task, self._died = task, False
             try:
-                return self._pool.submit(_work, self._task)
-            except BrokenProcessPool:  # it died while it had nothing to do
+                self._send(task)
+            except ClusterError:
+                raise
+            except Exception as error:
+                refused.append(failed(task, error))
+            else:
+                return refused
+        self._task = None
+        return refused
+
+    def _send(self, task: Task) -> None:
+        while True:
+            try:
+                self.connection.send(task)
+            except OSError:  # it died while it had nothing to do
                 self._start_anew()
+            else:
+                return
+
+    def listen(self, watch: Watch) -> Result | None:
+        """Hears what the worker says of its task; returns what became of it, None before that."""
+        assert self._task is not None
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            return self._after_death(self._task)
+        except Exception as error:  # the result cannot be rebuilt here
+            return failed(self._task, error)
+        if isinstance(message, Result):
+            return message
+        if message == _READY:
+            self._is_ready = True
+        else:
+            watch(*message)
         return None
 
-    def result(self) -> Result | None:
-        """Returns what became of the task, None where it goes on, or is tried again."""
-        if self._task is None or self.future is None or not self.future.done():
-            return None
-        try:
-            return self.future.result()
-        except BrokenProcessPool:
-            is_to_blame = self._was_ready()
-            self._start_anew()
-            if is_to_blame and self._died:
-                return died(self._task)
-            self._died |= is_to_blame
-            self.future = self._submit()
-            return None
-        except Exception as error:  # the task or its result did not survive the way
-            return failed(self._task, error)
-
-    def pass_on_news(self, watch: Watch) -> None:
-        """Tells how far the task is."""
-        try:
-            while self._news.poll():
-                watch(*self._news.recv())
-        except (EOFError, OSError):  # it died, which its future says too
-            return
-
-    def let_go(self) -> None:
-        """Tells the process to end."""
-        self._life.close()
+    def _after_death(self, task: Task) -> Result | None:
+        """Runs the task of a worker that died once more, or refuses it."""
+        is_to_blame = self._is_ready
+        self._start_anew()
+        if is_to_blame and self._died:
+            return died(task)
+        self._died |= is_to_blame
+        self._send(task)
+        return None
 
     def end(self) -> None:
         """Ends the process at once."""
-        self.let_go()
-        self._news.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+        self._life.close()
 
 
-_told: Connection | None = None
-
-
-def _begin(held: Connection, told: Connection, memory_bytes: int) -> None:
-    """Prepares a worker process."""
-    import resource  # noqa: PLC0415 - only a worker needs them
-
-    import thermoscan.batch.worker  # noqa: F401, PLC0415 - now, not when the first task comes
-
-    global _told  # noqa: PLW0603 - what a worker process is told once
-    _told = told
+def _serve(connection: Connection, held: Connection, memory_bytes: int) -> None:
+    """Performs the tasks that come, in a worker process, until no more can come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the worker
     threading.Thread(target=_end_with, args=(held,), daemon=True).start()
+
+    from thermoscan.batch.worker import perform  # noqa: PLC0415 - the main process scans nothing
+
+    _bound(memory_bytes)
+    try:
+        connection.send(_READY)
+        while True:
+            task = connection.recv()
+            result = perform(task, _watch(connection))
+            try:
+                connection.send(result)
+            except OSError:
+                raise
+            except Exception as error:  # it cannot be pickled, or there is no memory for it
+                connection.send(failed(task, error))
+    except (EOFError, OSError):  # nobody is there any more
+        return
+
+
+def _bound(memory_bytes: int) -> None:
+    """Has the system refuse this process more memory."""
+    import resource  # noqa: PLC0415 - only a worker needs it
+
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     bound = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
     resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
@@ -206,17 +236,15 @@ def _end_with(held: Connection) -> None:
     os._exit(1)
 
 
-def _work(task: Task) -> Result:
-    """Performs a task in a worker process, and tells now and then how far it is."""
-    from thermoscan.batch.worker import perform  # noqa: PLC0415 - the main process scans nothing
-
+def _watch(connection: Connection) -> Watch:
+    """Returns what tells the main process now and then how far a task is."""
     last = time.monotonic()
 
     def watch(name: str, done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if _told is not None and now - last >= _SECONDS_BETWEEN_NEWS:
+        if now - last >= _SECONDS_BETWEEN_NEWS:
             last = now
-            _told.send((name, done, total))
+            connection.send((name, done, total))
 
-    return perform(task, watch)
+    return watch
