@@ -23,7 +23,7 @@ from thermoscan.text import printable
 
 if TYPE_CHECKING:
     from thermoscan.batch.candidates import Candidate, LeftOut
-    from thermoscan.batch.run import Outcome
+    from thermoscan.batch.run import BatchOptions, Outcome
     from thermoscan.batch.tasks import Executor
 
 BATCH_FOLDER = Path("thermoscan-batch")
@@ -119,34 +119,54 @@ def batch(
 
     Run again, it scans what changed. Stopped at any moment and run again, it goes on.
     """
+    # Workers start first: they get ready while this process loads the rest.
+    with _stopped_cleanly(), _executor(workers, memory, cluster) as executor:
+        from thermoscan.batch.run import BatchOptions  # noqa: PLC0415 - not for the help
+        from thermoscan.cli.outputs import FILES  # noqa: PLC0415
+        from thermoscan.options import SampleSize, ScanOptions, size_in_bytes  # noqa: PLC0415
+
+        options = BatchOptions(
+            scan=ScanOptions(
+                activation=activation,
+                initialisation=initialisation,
+                sample=None if sample is None else SampleSize.parse(sample),
+                seed=seed,
+                sha256=sha256,
+            ),
+            files=FILES,
+            exclude=exclude,
+            most_bytes=None if max_bytes is None else size_in_bytes(max_bytes),
+            verify=verify,
+        )
+        found = _found(folder, list_file, hub)
+        outcome, stopped = _run(found, executor, options, out, catalogue, quiet)
+    _report(outcome, quiet, stopped)
+    if stopped:
+        sys.exit(INTERRUPTED)
+    if fail_on and _reaches(outcome, fail_on):
+        sys.exit(1)
+
+
+def _run(
+    found: Iterator[Candidate | LeftOut],
+    executor: Executor,
+    options: BatchOptions,
+    out: Path,
+    catalogue: str | None,
+    quiet: bool,
+) -> tuple[Outcome, bool]:
+    """Scans what was found, into a folder and a catalogue.
+
+    Returns:
+        What became of it, and whether it was stopped.
+    """
     from thermoscan.batch.cards import DATABASE, BatchFolder  # noqa: PLC0415 - not for the help
-    from thermoscan.batch.run import Batch, BatchOptions  # noqa: PLC0415
+    from thermoscan.batch.run import Batch  # noqa: PLC0415
     from thermoscan.catalogue.store import Catalogue  # noqa: PLC0415
     from thermoscan.cli.batch_progress import batch_on_stderr  # noqa: PLC0415
-    from thermoscan.cli.outputs import FILES  # noqa: PLC0415
-    from thermoscan.options import SampleSize, ScanOptions, size_in_bytes  # noqa: PLC0415
 
-    options = BatchOptions(
-        scan=ScanOptions(
-            activation=activation,
-            initialisation=initialisation,
-            sample=None if sample is None else SampleSize.parse(sample),
-            seed=seed,
-            sha256=sha256,
-        ),
-        files=FILES,
-        exclude=exclude,
-        most_bytes=None if max_bytes is None else size_in_bytes(max_bytes),
-        verify=verify,
-    )
-    found = _found(folder, list_file, hub)
     stopped = False
-    with (
-        _stopped_cleanly(),
-        _executor(workers, memory, cluster) as executor,
-        BatchFolder(out) as target,
-        Catalogue.open(catalogue or out / DATABASE) as opened,
-    ):
+    with BatchFolder(out) as target, Catalogue.open(catalogue or out / DATABASE) as opened:
         work = Batch(opened, target, options)
         try:
             with batch_on_stderr(quiet) as watcher:
@@ -157,12 +177,7 @@ def batch(
             if work.has_found:  # else the index stays as it was
                 work.finish()
             raise
-        outcome = work.finish()
-    _report(outcome, quiet, stopped)
-    if stopped:
-        sys.exit(INTERRUPTED)
-    if fail_on and _reaches(outcome, fail_on):
-        sys.exit(1)
+        return work.finish(), stopped
 
 
 def _found(
