@@ -106,8 +106,8 @@ def measure(scale: Scale, result: Result) -> Keeping:
 def _keep(folder: Path, results: Sequence[Result]) -> tuple[float, float]:
     """Returns the seconds to keep results, and to write the index of them."""
     found = [Candidate(f"org/model-{k:07d}", f"/nowhere/{k}") for k in range(len(results))]
-    with Catalogue.open(folder / _CATALOGUE) as catalogue:
-        batch = Batch(catalogue, BatchFolder(folder), BatchOptions(ScanOptions(), FILES))
+    with BatchFolder(folder) as target, Catalogue.open(folder / _CATALOGUE) as catalogue:
+        batch = Batch(catalogue, target, BatchOptions(ScanOptions(), FILES))
         started = time.perf_counter()
         batch.run(found, _Replay(results), _Unwatched())
         kept = time.perf_counter()

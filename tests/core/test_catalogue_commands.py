@@ -21,7 +21,6 @@ from rich.cells import cell_len
 from sqlalchemy import Connection
 from support import cards
 from support.catalogues import HOSTILE, REFUSED, START, Filled, fill
-from support.postgresql import Server
 
 from thermoscan.batch.tasks import Result as Scanned
 from thermoscan.card import Card, LayerRecord
@@ -33,23 +32,6 @@ from thermoscan.cli.main import cli
 from thermoscan.errors import CatalogueError, OptionError
 
 SCRIPT = Path(sys.executable).parent / "thermoscan"
-
-
-@pytest.fixture(scope="module")
-def in_file(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    """A catalogue where a batch writes it."""
-    return fill(str(tmp_path_factory.mktemp("batch") / "catalogue.sqlite"))
-
-
-@pytest.fixture(scope="module")
-def on_server(postgresql: Server) -> Filled:
-    return fill(postgresql.fresh())
-
-
-@pytest.fixture(params=["in_file", "on_server"])
-def filled(request: pytest.FixtureRequest) -> Filled:
-    found: Filled = request.getfixturevalue(request.param)
-    return found
 
 
 def run(place: str, *arguments: str, width: int = 100) -> Result:

@@ -19,8 +19,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import null
-from support.catalogues import HOSTILE, START, Filled, fill
-from support.postgresql import Server
+from support.catalogues import HOSTILE, START, Filled
 
 from thermoscan.catalogue.export import ROWS_OF_A_GROUP, to_json_lines, to_parquet
 from thermoscan.catalogue.fields import SUBJECTS, Field, Kind
@@ -32,22 +31,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "querying.md"
 COLUMNS = ("model.name", "model.at", "model.sampled", "name", "depth", "order", "temperature",
            "change_rank", "non_finite", "digest")  # fmt: skip
 HONEST = "model.source = '/m/real/minilm' or model.source = '/m/complete'"
-
-
-@pytest.fixture(scope="module")
-def in_file(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    return fill(str(tmp_path_factory.mktemp("batch") / "catalogue.sqlite"))
-
-
-@pytest.fixture(scope="module")
-def on_server(postgresql: Server) -> Filled:
-    return fill(postgresql.fresh())
-
-
-@pytest.fixture(params=["in_file", "on_server"])
-def filled(request: pytest.FixtureRequest) -> Filled:
-    found: Filled = request.getfixturevalue(request.param)
-    return found
 
 
 def export(place: str, file: Path, *arguments: str) -> Result:
