@@ -34,6 +34,11 @@ class Digest:
     algorithm: str
     value: str
 
+    @property
+    def text(self) -> str:
+        """Both in one: ``ALGORITHM:VALUE``."""
+        return f"{self.algorithm}:{self.value}"
+
 
 @dataclass(frozen=True)
 class ModelFile:

@@ -25,9 +25,7 @@ class DiskAdapter:
 
     def claims(self, source: str) -> bool:
         """Says whether `source` exists, or is plainly meant as a path."""
-        if source.startswith(("./", "../", "/", "~")) or source in {".", ".."}:
-            return True
-        return os.path.lexists(source) or (looks_like_weights(source) and "://" not in source)
+        return is_path(source) or (looks_like_weights(source) and "://" not in source)
 
     def open(self, source: str, options: OpenOptions) -> Checkpoint:
         """Opens the file or folder `source`.
@@ -98,6 +96,12 @@ def _checked(source: str, options: OpenOptions) -> Path:
     if options.file is not None and not path.is_dir():
         raise OptionError("file-of-a-file", "it is a file already, not a folder", file=source)
     return path
+
+
+def is_path(name: str) -> bool:
+    """Says whether something of this name exists, or it is plainly meant as a path."""
+    plain = name.startswith(("./", "../", "/", "~")) or name in {".", ".."}
+    return plain or os.path.lexists(name)
 
 
 def path_of(source: str) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from thermoscan.batch.candidates import Candidate, LeftOut
 from thermoscan.errors import SourceError, SourceNotFoundError
-from thermoscan_adapters.disk import path_of
+from thermoscan_adapters.disk import is_path, path_of
 from thermoscan_adapters.disk_models import PARTIAL, look_into, model_at
 from thermoscan_adapters.disk_walk import Listing, Place, walk
 from thermoscan_adapters.lora_bases import Bases
@@ -28,8 +28,7 @@ class DiskCollection:
 
     def claims(self, place: str) -> bool:
         """Says whether `place` exists, or is plainly meant as a path."""
-        plain = place.startswith(("./", "../", "/", "~")) or place in {".", ".."}
-        return plain or os.path.lexists(place)
+        return is_path(place)
 
     def candidates(self, place: str) -> Iterator[Found]:
         """Yields the models below a folder, adapters last; of a file, the one in it.

@@ -70,11 +70,7 @@ def _result(
 
 def digests_of(card: Card) -> dict[str, str]:
     """Returns the digest of each weight file, by its name, where all of it was read."""
-    return {
-        file.name: f"{file.digest.algorithm}:{file.digest.value}"
-        for file in card.model.files
-        if file.digest
-    }
+    return {file.name: file.digest.text for file in card.model.files if file.digest}
 
 
 def _key(task: Task) -> str:

@@ -207,7 +207,7 @@ def file_rows(card: Card, scan_id: int) -> Iterator[Row]:
 
 
 def _written(digest: Digest | None) -> str | None:
-    return None if digest is None else f"{digest.algorithm}:{digest.value}"
+    return None if digest is None else digest.text
 
 
 def _attributes(
