@@ -80,7 +80,7 @@ studies: .venv/dev .venv/checkpoints .venv-rivals/weightwatcher/0.7.7  ## Runs t
 	$(BIN)/python -m studies $(STUDY)
 
 schema: .venv/dev  ## Regenerates the JSON schema of the card
-	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-3.json
+	$(BIN)/python -m thermoscan.card_schema > thermoscan/schema/card-4.json
 
 clean:           ## Removes the environments
 	rm -rf .venv .venv-rivals .venv-olah

@@ -1,7 +1,7 @@
-"""The card: everything that one scan found out about one model, as plain frozen data. Version 3.
+"""The card: everything that one scan found out about one model, as plain frozen data. Version 4.
 
 Reporters render it; `thermoscan.card_io` writes and reads its JSON, whose schema
-(``thermoscan/schema/card-3.json``) is generated from these classes. Every value that is None has
+(``thermoscan/schema/card-4.json``) is generated from these classes. Every value that is None has
 its reason under the same name in `reasons` of the same object; a reason is a short sentence that
 many layers may share, without names or numbers. Names in a card are as the checkpoint has them:
 hostile text. Energies and temperatures are in squared pre-activation units, entropies in nats,
@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from thermoscan.card_spectra import LayerSpectra, SpectraSummary
+
 if TYPE_CHECKING:
     import pandas
 
-CARD_VERSION = 3
-SCHEMA_URL = "https://thermoscan.github.io/schema/card-3.json"
+CARD_VERSION = 4
+SCHEMA_URL = "https://thermoscan.github.io/schema/card-4.json"
 
 EVERY_BYTE = "every byte was read"
 """Why a card has no `sampling`."""
@@ -191,7 +193,7 @@ class LayerRecord:
     `transition_temperature` is measured from initialisation (Type I), `refresh_temperature` from a
     base checkpoint (Type II); `change` holds what else is known of that. `sparsity` is the share of
     exact zeros, `bits_per_parameter` the discrete entropy. `engine` is estimated from the weights,
-    `probe` measured on data.
+    `probe` measured on data. `spectra` are its eigenvalues, where they were asked for.
     """
 
     name: str
@@ -220,6 +222,7 @@ class LayerRecord:
     engine: Engine | None
     probe: LayerProbe | None
     change: LayerChange | None
+    spectra: LayerSpectra | None
     digest: str | None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -437,6 +440,7 @@ class Card:
         layers: In the order of the model; a layer's index here is its ``#layer-INDEX`` in the HTML
             card.
         experts: A mixture's experts beside each other; empty where there are none.
+        spectra: The spectra of its layers together; None where they were not asked for.
         probe: The model run on data; None where it was not.
         comparison: The model beside a base checkpoint; None where none was given.
         findings: What a person should know, in any order.
@@ -454,6 +458,7 @@ class Card:
     summary: Summary
     layers: tuple[LayerRecord, ...]
     experts: tuple[ExpertSpread, ...]
+    spectra: SpectraSummary | None
     probe: Probe | None
     comparison: Comparison | None
     findings: tuple[Finding, ...]

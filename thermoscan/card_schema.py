@@ -1,6 +1,6 @@
 """The JSON schema of a card, generated from the classes of `thermoscan.card`.
 
-Run as a module it prints the schema, which is shipped as ``thermoscan/schema/card-3.json``.
+Run as a module it prints the schema, which is shipped as ``thermoscan/schema/card-4.json``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from thermoscan.card import CARD_VERSION, EVERY_BYTE, SCHEMA_URL
+from thermoscan.card_spectra import NO_SPECTRA
 from thermoscan.errors import CardError
 
 NOT_YET = "a card of version 1 does not say"
@@ -50,13 +51,28 @@ def _from_2(value: dict[str, Any]) -> dict[str, Any]:
     """Version 3 knows samples; until then every byte was read."""
     return {
         **value,
-        "schema": SCHEMA_URL,
-        "version": CARD_VERSION,
         "sampling": None,
         "not_looked_for": [],
         "reasons": {**value["reasons"], "sampling": EVERY_BYTE},
     }
 
 
-_STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1, _from_2)
+def _from_3(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 knows spectra; until then nobody could ask for them."""
+    unknown = {"spectra": NO_SPECTRA}
+    layers = [
+        {**layer, "spectra": None, "reasons": {**layer["reasons"], **unknown}}
+        for layer in value["layers"]
+    ]
+    return {
+        **value,
+        "schema": SCHEMA_URL,
+        "version": CARD_VERSION,
+        "layers": layers,
+        "spectra": None,
+        "reasons": {**value["reasons"], **unknown},
+    }
+
+
+_STEPS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1, _from_2, _from_3)
 """Step k makes version k + 2 of version k + 1."""

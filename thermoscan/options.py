@@ -85,6 +85,22 @@ def _bytes_in(text: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class SpectraOptions:
+    """How to take spectra.
+
+    Attributes:
+        max_side: The largest smaller side of a matrix that is taken whole; of a larger one so many
+            of its rows or columns are drawn at random.
+        shuffle: Whether to take the spectrum of each matrix's entries in random places too.
+        seed: Of both.
+    """
+
+    max_side: int = 8192
+    shuffle: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOptions:
     """Options of a scan.
 
@@ -100,6 +116,8 @@ class ScanOptions:
         sample: How much to read, where not everything; None for everything.
         seed: Of the choice of what a sample reads.
         sha256: Whether to compute the sha256 of every weight file, which reads it a second time.
+        spectra: How to take the spectra of all matrices, which reads them once more; None for no
+            spectra.
         workers: Threads that read and count.
         limits: Bounds beyond which a checkpoint is refused.
     """
@@ -113,6 +131,7 @@ class ScanOptions:
     sample: SampleSize | None = None
     seed: int = 0
     sha256: bool = False
+    spectra: SpectraOptions | None = None
     workers: int = field(default_factory=cores)
     limits: Limits = field(default_factory=Limits)
 

@@ -34,11 +34,13 @@ from thermoscan.card import (
     Sampling,
     Summary,
 )
+from thermoscan.card_spectra import NO_SPECTRA
 
 NO_BASE = {"refresh_temperature": "no base checkpoint was given"}
 ALONE = {
     "probe": "the model was not run on data",
     "change": "no base checkpoint was given",
+    "spectra": NO_SPECTRA,
 }
 AT_START = "at initialisation: the entropy has not moved by more than its error"
 
@@ -123,6 +125,7 @@ def layer(
         engine=engine,
         probe=None,
         change=None,
+        spectra=None,
         digest="xxh3-128:99aa06d3014798d86001c324468d497f",
         reasons=reasons,
     )
@@ -240,6 +243,7 @@ def assemble(
         ),
         layers=layers,
         experts=(),
+        spectra=None,
         probe=None,
         comparison=None,
         findings=findings,
@@ -268,6 +272,7 @@ def assemble(
         reasons={
             "probe": ALONE["probe"],
             "comparison": ALONE["change"],
+            "spectra": NO_SPECTRA,
             "sampling": "every byte was read",
         },
     )  # fmt: skip

@@ -26,6 +26,7 @@ def options_of(options: ScanOptions) -> dict[str, object]:
         "sample": None if options.sample is None else asdict(options.sample),
         "seed": None if options.sample is None else options.seed,
         "sha256": options.sha256,
+        "spectra": None if options.spectra is None else asdict(options.spectra),
         "limits": asdict(options.limits),
     }
 

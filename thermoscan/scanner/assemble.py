@@ -30,6 +30,7 @@ from thermoscan.card import (
     NotLookedFor,
     OtherFile,
 )
+from thermoscan.card_spectra import NO_SPECTRA
 from thermoscan.reasons import Reasons
 from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
@@ -91,6 +92,7 @@ def card_of(
         summary=summary_of(measurement),
         layers=tuple(_layer(each, measurement) for each in measurement.layers),
         experts=expert_spreads(measurement.layers),
+        spectra=measurement.spectra,
         probe=None,
         comparison=measurement.comparison,
         findings=tuple(findings),
@@ -108,6 +110,7 @@ def card_of(
         ),
         reasons={"probe": NOT_PROBED}
         | ({} if measurement.comparison else {"comparison": NO_BASE})
+        | ({} if measurement.spectra else {"spectra": NO_SPECTRA})
         | ({} if measurement.sampling else {"sampling": EVERY_BYTE}),
     )
 
@@ -176,6 +179,8 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
     no_degrees = TOO_FEW if found.sample else NO_DEGREES
     no_entropy = tally.entropy_reason or no_degrees
     moments = _moments(found, reasons)
+    if found.spectra is None:
+        reasons["spectra"] = NO_SPECTRA
     if found.digest is None:
         reasons["digest"] = SAMPLE_ONLY
     initialisation = layer.initialisation
@@ -230,6 +235,7 @@ def _layer(found: LayerMeasurement, measurement: Measurement) -> LayerRecord:
         engine=engine,
         probe=None,
         change=found.change,
+        spectra=found.spectra,
         digest=found.digest,
         intervals=_intervals(found, LayerRecord),
         reasons=reasons,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from thermoscan.anatomy.model import Anatomy, Layer, Recorded
 from thermoscan.card import Comparison, LayerChange, Sampling
+from thermoscan.card_spectra import LayerSpectra, SpectraSummary
 from thermoscan.checkpoint import Checkpoint, Tensor
 from thermoscan.tally.record import FloatArray, Tally
 from thermoscan.theory.engine import Stage
@@ -66,6 +67,7 @@ class LayerMeasurement:
         refresh: From the base checkpoint (Type II); None where there is none.
         change: What became of it since the base; None where there is none.
         sample: Errors of all that; None where every byte was read.
+        spectra: Of its matrix; None where they were not asked for.
     """
 
     layer: Layer
@@ -80,6 +82,7 @@ class LayerMeasurement:
     refresh: Transition | None = None
     change: LayerChange | None = None
     sample: LayerSample | None = None
+    spectra: LayerSpectra | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Measurement:
         digests: Of every stored tensor that was read whole, by name.
         comparison: The checkpoint beside its base; None where none was given.
         sampling: What was read; None where every byte was.
+        spectra: Of the layers together; None where they were not asked for.
     """
 
     checkpoint: Checkpoint
@@ -113,3 +117,4 @@ class Measurement:
     digests: Mapping[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
     sampling: Sampling | None = None
+    spectra: SpectraSummary | None = None
