@@ -137,9 +137,12 @@ class ScanOptions:
 
     @property
     def opening(self) -> OpenOptions:
-        """How to open the source that is scanned."""
+        """How to open the source that is scanned; spectra read it again and again, from a disk."""
         return OpenOptions(
-            revision=self.revision, file=self.file, download=self.download, limits=self.limits
+            revision=self.revision,
+            file=self.file,
+            download=self.download or self.spectra is not None,
+            limits=self.limits,
         )
 
 

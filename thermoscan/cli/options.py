@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from thermoscan.options import SpectraOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,9 +73,51 @@ def sample_options(command: F) -> F:
             type=click.IntRange(0, 2**32 - 1),
             default=0,
             show_default=True,
-            help="Of the choice of a sample.",
+            help="Of every random choice.",
         ),
     )
+
+
+def spectra_options(command: F) -> F:
+    """Adds the options of a scan that takes spectra."""
+    return _with(
+        command,
+        click.option(
+            "--spectra",
+            is_flag=True,
+            help="Take the eigenvalues of every matrix too: power laws, ranks, outliers.",
+        ),
+        click.option(
+            "--max-side",
+            type=click.IntRange(min=2),
+            metavar="N",
+            help="Draw N rows or columns of a matrix with two longer sides.  [default: 8192]",
+        ),
+        click.option(
+            "--shuffle",
+            is_flag=True,
+            help="Take the spectra of shuffled matrices too.",
+        ),
+    )
+
+
+def spectra_asked(
+    spectra: bool, max_side: int | None, shuffle: bool, seed: int
+) -> SpectraOptions | None:
+    """Returns how to take spectra; None where they are not asked for.
+
+    Raises:
+        OptionError: Another option asks how, but ``--spectra`` is missing.
+    """
+    from thermoscan.errors import OptionError  # noqa: PLC0415 - the help needs none of this
+    from thermoscan.options import SpectraOptions  # noqa: PLC0415
+
+    if spectra:
+        how = SpectraOptions(shuffle=shuffle, seed=seed)
+        return how if max_side is None else replace(how, max_side=max_side)
+    if shuffle or max_side is not None:
+        raise OptionError("without-spectra", "--max-side and --shuffle say how to take --spectra")
+    return None
 
 
 def sha256_option(command: F) -> F:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options, sample_options, sha256_option
+from thermoscan.cli.options import (
+    assumption_options,
+    card_options,
+    sample_options,
+    sha256_option,
+    spectra_asked,
+    spectra_options,
+)
 
 
 @click.command()
@@ -17,6 +24,7 @@ from thermoscan.cli.options import assumption_options, card_options, sample_opti
 @click.option("--download", is_flag=True, help="Download a hub's files to the local cache first.")
 @assumption_options
 @sample_options
+@spectra_options
 @sha256_option
 def scan(
     model: str,
@@ -29,6 +37,9 @@ def scan(
     initialisation: str | None,
     sample: str | None,
     seed: int,
+    spectra: bool,
+    max_side: int | None,
+    shuffle: bool,
     sha256: bool,
     fail_on: str | None,
     quiet: bool,
@@ -48,7 +59,8 @@ def scan(
         sample=None if sample is None else SampleSize.parse(sample),
         seed=seed,
         sha256=sha256,
+        spectra=spectra_asked(spectra, max_side, shuffle, seed),
     )
-    with progress_on_stderr(quiet, downloads=download) as progress:
+    with progress_on_stderr(quiet, downloads=download or spectra) as progress:
         card = scan_model(model, options, progress)
     emit(card, out, json_to, quiet, fail_on)

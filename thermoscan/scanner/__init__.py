@@ -17,7 +17,7 @@ from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint
 from thermoscan.errors import OptionError
 from thermoscan.findings import find, not_looked_for
-from thermoscan.options import ScanOptions
+from thermoscan.options import ScanOptions, SpectraOptions
 from thermoscan.plugins import adapter_for
 from thermoscan.scanner.assemble import card_of
 from thermoscan.scanner.measure import Progress, measure
@@ -53,8 +53,33 @@ def survey(
         raise OptionError(
             "sample-with-sha256", "a digest of whole files reads every byte: a sample saves nothing"
         )
-    measurement = measure(checkpoint, options, progress)
+    if options.spectra is None:
+        measurement = measure(checkpoint, options, progress)
+    else:
+        measurement = _measure_with_spectra(checkpoint, options, options.spectra, progress)
     return measurement, _card(measurement, options)
+
+
+def _measure_with_spectra(
+    checkpoint: Checkpoint, options: ScanOptions, spectra: SpectraOptions, progress: Progress
+) -> Measurement:
+    """Measures a checkpoint, and then its spectra; as progress, these count as much as the pass."""
+    from thermoscan.spectra import take_spectra  # noqa: PLC0415 - a plain scan needs none of it
+
+    if options.sample is not None:
+        raise OptionError("sample-with-spectra", "a spectrum is of every entry of its matrix")
+    total = 0
+
+    def first_half(done: int, in_all: int) -> None:
+        nonlocal total
+        total = in_all
+        progress(done, 2 * total)
+
+    def second_half(share: float) -> None:
+        progress(total + round(share * total), 2 * total)
+
+    measurement = measure(checkpoint, options, first_half)
+    return take_spectra(measurement, spectra, options.workers, second_half)
 
 
 def compare(

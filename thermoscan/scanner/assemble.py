@@ -30,7 +30,7 @@ from thermoscan.card import (
     NotLookedFor,
     OtherFile,
 )
-from thermoscan.card_spectra import NO_SPECTRA
+from thermoscan.card_spectra import NO_SPECTRA, SpectraSummary
 from thermoscan.reasons import Reasons
 from thermoscan.scanner.experts import expert_spreads
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
@@ -65,6 +65,12 @@ _SAMPLED = (
     "Figures are estimated from random blocks, and intervals follow from how these differ: a few "
     "entries of great energy that no block holds, and no vector beside the layer shows, are not "
     "allowed for."
+)
+
+_ZERO_IN_SPECTRA = "Entries that are not finite count as zero in the spectra."
+_SIDE_SAMPLED = (
+    "Where both sides of a matrix are longer than {most}, its spectrum is of {most} rows or "
+    "columns drawn at random."
 )
 
 
@@ -124,6 +130,15 @@ def _assumptions(measurement: Measurement) -> Iterable[str]:
         yield _UPPER_BITS
     if measurement.sampling is not None:
         yield _SAMPLED
+    if measurement.spectra is not None:
+        yield from _of_spectra(measurement, measurement.spectra)
+
+
+def _of_spectra(measurement: Measurement, spectra: SpectraSummary) -> Iterable[str]:
+    if any(each.tally.nan or each.tally.infinite for each in measurement.layers):
+        yield _ZERO_IN_SPECTRA
+    if spectra.sampled:
+        yield _SIDE_SAMPLED.format(most=spectra.max_side)
 
 
 def _model(measurement: Measurement, sha256: Mapping[str, str]) -> Model:

@@ -1,0 +1,196 @@
+"""A layer as a matrix: where its elements lie, and how to read them block by block.
+
+The blocks of a matrix are cut across its longer side, so that each holds the shorter side whole and
+a sum over blocks is all that its Gram matrix needs. Of a convolution, the matrix is outputs by
+in-channels and kernel together, and its slices are outputs by in-channels, one for each place of
+the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thermoscan.anatomy.model import Layer, Role
+from thermoscan.checkpoint import ByteReader, Tensor
+from thermoscan.tally.accumulate import bits_of
+from thermoscan.tally.geometry import memory_axes, pieces_of
+from thermoscan.tally.layout import read_elements
+from thermoscan.tally.reference import values
+from thermoscan.theory.entropy import FloatArray, IntArray
+
+BLOCK_ELEMENTS = 1 << 21
+"""Elements of a block: 16 MB as float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """One layer's matrix in a stored tensor.
+
+    Element (output u, input (o, p)) lies at ``start + (o · units + first + u) · post + p`` in the
+    tensor's memory order, so that inputs are numbered ``o · post + p``.
+
+    Attributes:
+        layer: Name of the layer.
+        tensor: The stored tensor.
+        start: First element of the tensor that belongs to its group.
+        outer: Inputs that lie outside the output axis in memory.
+        units: Length of the output axis.
+        post: Inputs that lie inside the output axis.
+        first: First output of this layer along that axis.
+        outputs: Outputs of this layer.
+        places: For each input of a convolution, its place in the kernel; None for other layers.
+    """
+
+    layer: str
+    tensor: Tensor
+    start: int
+    outer: int
+    units: int
+    post: int
+    first: int
+    outputs: int
+    places: IntArray | None = None
+
+    @property
+    def inputs(self) -> int:
+        """The length of a row."""
+        return self.outer * self.post
+
+
+def matrices_of(tensor: Tensor, layers: Sequence[Layer]) -> list[Matrix]:
+    """Returns the matrices of a stored tensor.
+
+    Args:
+        tensor: The stored tensor.
+        layers: All of its layers.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    return [
+        Matrix(
+            layer=name,
+            tensor=tensor,
+            start=piece.start,
+            outer=piece.outer,
+            units=piece.units,
+            post=piece.post,
+            first=first,
+            outputs=last - first,
+            places=_places(tensor, by_name[name]),
+        )
+        for piece in pieces_of(tensor, layers, {})
+        for name, first, last in zip(piece.layers, piece.bounds, piece.bounds[1:], strict=False)
+    ]
+
+
+def _places(tensor: Tensor, layer: Layer) -> IntArray | None:
+    """The place in the kernel of each input, in the order of memory."""
+    if layer.role is not Role.CONVOLUTION or len(tensor.shape) < 3:
+        return None
+    kernel = tensor.shape[2:]
+    shape = [1 if axis == layer.out_axis else size for axis, size in enumerate(tensor.shape)]
+    places = np.broadcast_to(np.arange(math.prod(kernel)).reshape(kernel), shape)
+    return places.transpose(memory_axes(tensor)).reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows or some columns of a matrix, the others whole.
+
+    Attributes:
+        first: The first row of the block (cut across outputs) or column (cut across inputs).
+        values: float64 ``(outputs, inputs)``, of what the block holds.
+    """
+
+    first: int
+    values: FloatArray
+
+
+def blocks(matrix: Matrix, reader: ByteReader, across_outputs: bool) -> Iterator[Block]:
+    """Reads a matrix block by block.
+
+    Args:
+        matrix: The matrix.
+        reader: Where its bytes are.
+        across_outputs: Whether a block has some outputs with all inputs of each, or some inputs
+            with all outputs.
+
+    Raises:
+        ChangedError: The file is shorter than it was, or is not the same file any more.
+    """
+    if across_outputs:
+        yield from _rows(matrix, reader)
+    elif matrix.outer == 1:
+        yield from _columns(matrix, reader)
+    else:
+        yield from _outer_columns(matrix, reader)
+
+
+def _rows(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
+    height = max(1, BLOCK_ELEMENTS // matrix.inputs)
+    for at in range(0, matrix.outputs, height):
+        rows = min(height, matrix.outputs - at)
+        runs = _Runs(
+            first=matrix.start + (matrix.first + at) * matrix.post,
+            count=matrix.outer,
+            step=matrix.units * matrix.post,
+            length=rows * matrix.post,
+        )
+        stored = _read(runs, matrix.tensor, reader).reshape(matrix.outer, rows, matrix.post)
+        yield Block(at, stored.transpose(1, 0, 2).reshape(rows, matrix.inputs))
+
+
+def _columns(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
+    """Where the inputs of an output follow each other: a piece of every row."""
+    width = max(1, BLOCK_ELEMENTS // matrix.outputs)
+    for at in range(0, matrix.post, width):
+        runs = _Runs(
+            first=matrix.start + matrix.first * matrix.post + at,
+            count=matrix.outputs,
+            step=matrix.post,
+            length=min(width, matrix.post - at),
+        )
+        yield Block(at, _read(runs, matrix.tensor, reader))
+
+
+def _outer_columns(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
+    """Where the outputs of an input follow each other."""
+    width = max(1, BLOCK_ELEMENTS // (matrix.outputs * matrix.post))
+    for at in range(0, matrix.outer, width):
+        count = min(width, matrix.outer - at)
+        runs = _Runs(
+            first=matrix.start + (at * matrix.units + matrix.first) * matrix.post,
+            count=count,
+            step=matrix.units * matrix.post,
+            length=matrix.outputs * matrix.post,
+        )
+        stored = _read(runs, matrix.tensor, reader).reshape(count, matrix.outputs, matrix.post)
+        laid = stored.transpose(1, 0, 2).reshape(matrix.outputs, count * matrix.post)
+        yield Block(at * matrix.post, laid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """`count` runs of `length` elements, `step` elements apart, the first from `first` on."""
+
+    first: int
+    count: int
+    step: int
+    length: int
+
+
+def _read(runs: _Runs, tensor: Tensor, reader: ByteReader) -> FloatArray:
+    """Returns runs of a tensor's elements in memory order, float64 ``(count, length)``."""
+    itemsize = tensor.dtype.itemsize
+    stored = np.empty((runs.count, runs.length * itemsize), np.uint8)
+    if runs.step == runs.length:
+        read_elements(reader, tensor, runs.first * itemsize, stored.reshape(-1).data)
+    else:
+        for index, row in enumerate(stored):
+            at = runs.first + index * runs.step
+            read_elements(reader, tensor, at * itemsize, row.data)
+    bits = bits_of(stored.reshape(-1).data, tensor.dtype)
+    return values(bits, tensor.dtype).reshape(runs.count, runs.length)

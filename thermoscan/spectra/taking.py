@@ -1,0 +1,129 @@
+"""Takes the spectra of every layer of a measured checkpoint: several matrices at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from thermoscan.card_spectra import LayerSpectra, Spectrum
+from thermoscan.checkpoint import ByteReader
+from thermoscan.options import SpectraOptions
+from thermoscan.reasons import Reasons
+from thermoscan.scanner.measurement import LayerMeasurement, Measurement
+from thermoscan.spectra.describing import spectrum_of
+from thermoscan.spectra.gram import Shape, eigenvalues
+from thermoscan.spectra.matrices import Matrix, matrices_of
+from thermoscan.spectra.summary import summary_of
+from thermoscan.theory.entropy import IntArray
+from thermoscan.theory.no_fit import NoFit
+
+SLICES_SCALE = 0.5
+"""By which WeightWatcher multiplies the eigenvalues of a convolution's slices."""
+
+NO_KERNEL = "it is no convolution"
+
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A matrix, or the slices of its kernel, to take the spectrum of; `work` in operations."""
+
+    matrix: Matrix
+    sliced: bool
+    shape: Shape
+    work: float
+
+    @classmethod
+    def of(cls, matrix: Matrix, sliced: bool, options: SpectraOptions) -> _Job:
+        """Returns the job of a matrix."""
+        shape = Shape.of(matrix, sliced)
+        return cls(matrix, sliced, shape, shape.work(options.max_side))
+
+
+def take_spectra(
+    measurement: Measurement, options: SpectraOptions, workers: int, progress: Progress
+) -> Measurement:
+    """Returns the measurement with the spectra of its layers.
+
+    Reads every layer once more, and a convolution twice. Holds for each worker two or three square
+    matrices of the smaller side, in float64.
+
+    Args:
+        measurement: Of every byte of a checkpoint whose reader is open.
+        options: How to take spectra.
+        workers: Threads; each takes a matrix by itself.
+        progress: Called from the calling thread.
+
+    Raises:
+        ChangedError: The checkpoint was cut short or replaced meanwhile.
+    """
+    jobs = sorted(_jobs(measurement, options), key=lambda job: -job.work)
+    total, done = sum(job.work for job in jobs), 0.0
+    reader = measurement.checkpoint.reader
+    found: dict[tuple[str, bool], Spectrum | NoFit] = {}
+    # A matrix for each worker, and a core for each matrix: one BLAS thread each.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        try:
+            results = pool.map(lambda job: _spectrum(job, reader, options), jobs)
+            for job, spectrum in zip(jobs, results, strict=True):
+                found[job.matrix.layer, job.sliced] = spectrum
+                done += job.work
+                progress(done / total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    layers = tuple(
+        replace(each, spectra=_layer(each.layer.name, found)) for each in measurement.layers
+    )
+    spectra = [each.spectra for each in layers if each.spectra]
+    return replace(measurement, layers=layers, spectra=summary_of(spectra, options.max_side))
+
+
+def _jobs(measurement: Measurement, options: SpectraOptions) -> Iterator[_Job]:
+    by_tensor: dict[str, list[LayerMeasurement]] = {}
+    for each in measurement.layers:
+        by_tensor.setdefault(each.tensor.name, []).append(each)
+    for members in by_tensor.values():
+        for matrix in matrices_of(members[0].tensor, [each.layer for each in members]):
+            yield _Job.of(matrix, False, options)
+            if matrix.places is not None:
+                yield _Job.of(matrix, True, options)
+
+
+def _spectrum(job: _Job, reader: ByteReader, options: SpectraOptions) -> Spectrum | NoFit:
+    found = eigenvalues(job.matrix, reader, job.shape, _chosen(job, options))
+    if isinstance(found, NoFit):
+        return found
+    return spectrum_of(found, SLICES_SCALE if job.sliced else 1.0)
+
+
+def _chosen(job: _Job, options: SpectraOptions) -> IntArray | None:
+    """Which of the smaller side to take; None where that is short enough."""
+    side = job.shape.columns
+    if side <= options.max_side:
+        return None
+    seed = [options.seed, zlib.crc32(job.matrix.layer.encode("utf-8", "surrogatepass"))]
+    drawn = np.random.default_rng(seed).choice(side, options.max_side, replace=False)
+    return np.sort(drawn)
+
+
+def _layer(name: str, found: dict[tuple[str, bool], Spectrum | NoFit]) -> LayerSpectra:
+    reasons = Reasons()
+
+    def given(key: str, spectrum: Spectrum | NoFit | None) -> Spectrum | None:
+        if isinstance(spectrum, Spectrum):
+            return spectrum
+        reasons[key] = NO_KERNEL if spectrum is None else spectrum.reason
+        return None
+
+    return LayerSpectra(
+        matrix=given("matrix", found[name, False]),
+        slices=given("slices", found.get((name, True))),
+        reasons=reasons,
+    )
