@@ -15,6 +15,7 @@ from thermoscan.spectra import matrices
 from thermoscan.spectra.describing import spectrum_of
 from thermoscan.spectra.gram import Eigenvalues, Shape, eigenvalues
 from thermoscan.spectra.matrices import matrices_of
+from thermoscan.spectra.shuffling import shuffled_eigenvalues
 from thermoscan.theory.entropy import FloatArray
 from thermoscan.theory.no_fit import NoFit
 
@@ -184,3 +185,31 @@ def test_a_rank_is_told_where_the_matrix_is_of_low_rank() -> None:
     assert isinstance(found, Eigenvalues)
     spectrum = spectrum_of(found)
     assert (spectrum.matrix_rank, spectrum.rank_loss) == (7, 33)
+
+
+def test_shuffling_keeps_every_entry_and_loses_what_their_order_made() -> None:
+    rng = np.random.default_rng(7)
+    spike = np.outer(np.ones(60), np.ones(40))
+    content, w = encode(torch.from_numpy(spike + 0.1 * rng.standard_normal((60, 40))), DType.F64)
+    tensor, reader = stored(content, DType.F64, (60, 40))
+    (matrix,) = matrices_of(tensor, [layer("w", (60, 40))])
+    shape = Shape.of(matrix, sliced=False)
+    found = shuffled_eigenvalues(matrix, reader, shape, None, np.random.default_rng(0))
+    assert found.shape == (1, 40)
+    assert found.sum() == pytest.approx(float((w**2).sum()), rel=1e-12)
+    # The common mean stays where it was; all entries being alike, it is the one outlier.
+    assert found[0, -1] == pytest.approx(60 * 40 * float(w.mean()) ** 2, rel=0.01)
+    assert found[0, -2] < 1.1 * 0.01 * (60**0.5 + 40**0.5) ** 2
+
+
+def test_slices_are_shuffled_each_by_itself() -> None:
+    values = torch.zeros(8, 5, 2)
+    values[:, :, 0] = random_values(8, 5)
+    content, w = encode(values, DType.F32)
+    tensor, reader = stored(content, DType.F32, (8, 5, 2))
+    (matrix,) = matrices_of(tensor, [layer("w", (8, 10), role=Role.CONVOLUTION)])
+    shape = Shape.of(matrix, sliced=True)
+    found = shuffled_eigenvalues(matrix, reader, shape, None, np.random.default_rng(0))
+    assert found[0].sum() == pytest.approx(float((w**2).sum()), rel=1e-12)
+    assert not found[1].any()
+    assert not np.allclose(found[0], squares(w[:, :, 0].numpy()), rtol=0.01)
