@@ -36,9 +36,8 @@ class PowerLaw:
     xmin: float
     xmax: float
     spikes: int
-    alpha_weighted: float | None
-    log_alpha_norm: float | None
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    alpha_weighted: float
+    log_alpha_norm: float
 
 
 @dataclass(frozen=True)
