@@ -57,6 +57,15 @@ def test_json_to_stdout_is_the_card_alone(tmp_path: Path, checkpoint: Path) -> N
     assert not (tmp_path / "thermoscan-reports").exists()
 
 
+def test_spectra_are_in_the_card_where_they_are_asked_for(tmp_path: Path, checkpoint: Path) -> None:
+    done = run("scan", str(checkpoint), "--spectra", "--json", "-", cwd=tmp_path)
+    card = from_json(done.stdout)
+    assert card.spectra is not None and card.spectra.spectra == 3
+    assert "Entries that are not finite count as zero in the spectra." in card.notes
+    refused = run("scan", str(checkpoint), "--shuffle", cwd=tmp_path)
+    assert refused.returncode == 2 and "[without-spectra]" in refused.stderr
+
+
 def test_sha256_is_that_of_the_whole_file(tmp_path: Path, checkpoint: Path) -> None:
     done = run(str(checkpoint), "--sha256", "--json", "-", cwd=tmp_path)
     (file,) = json.loads(done.stdout)["model"]["files"]

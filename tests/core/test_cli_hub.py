@@ -110,6 +110,12 @@ def test_a_download_fills_the_cache_of_hf_home_and_serves_offline(
     assert layers[0] == layers[1] != []
 
 
+def test_spectra_read_a_download_since_they_read_it_twice(hub: LoopbackHub, tmp_path: Path) -> None:
+    done = run(hub, tmp_path, "org/name", "--spectra", "--json", "-")
+    assert json.loads(done.stdout)["spectra"]["spectra"] == 2, done.stderr
+    assert list((tmp_path / "home" / "hub" / "models--org--name" / "snapshots").iterdir())
+
+
 def test_hf_token_opens_what_it_may_read(hub: LoopbackHub, tmp_path: Path) -> None:
     closed = run(hub, tmp_path, "org/private", "-q")
     assert closed.returncode == 2

@@ -99,21 +99,47 @@ def eigenvalues(
     gram = np.zeros((shape.matrices, side, side))
     product = np.empty((side, side))
     non_finite, largest = 0, 0.0
-    for block in blocks(matrix, reader, shape.across_outputs):
-        finite = np.isfinite(block.values)
-        if not finite.all():
-            non_finite += int(finite.size - finite.sum())
-            block.values[~finite] = 0.0
-        largest = max(largest, float(np.abs(block.values).max(initial=0.0)))
-        for place, part in enumerate(_parts(block, matrix, shape)):
-            taken = part if chosen is None else part[:, chosen]
-            with np.errstate(over="ignore", invalid="ignore"):
-                gram[place] += np.matmul(taken.T, taken, out=product)
+    for part in finite_parts(matrix, reader, shape, chosen):
+        non_finite += part.non_finite
+        largest = max(largest, float(np.abs(part.values).max(initial=0.0)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram[part.place] += np.matmul(part.values.T, part.values, out=product)
     if not np.isfinite(gram).all():
         return OVERFLOW
     found = np.maximum(np.linalg.eigvalsh(gram), 0.0)
     sampled = None if chosen is None else shape.columns
     return Eigenvalues(found, shape.rows, side, sampled, non_finite, largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of one of a layer's matrices.
+
+    Attributes:
+        place: Which of the matrices.
+        values: float64 ``(some, columns)``, the smaller side along its columns; 0 for what is not
+            finite.
+        non_finite: Entries that are not.
+    """
+
+    place: int
+    values: FloatArray
+    non_finite: int
+
+
+def finite_parts(
+    matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None
+) -> Iterator[Part]:
+    """Reads a layer's matrices part by part; see `eigenvalues`."""
+    for block in blocks(matrix, reader, shape.across_outputs):
+        for place, values in enumerate(_parts(block, matrix, shape)):
+            taken = values if chosen is None else values[:, chosen]
+            finite = np.isfinite(taken)
+            if finite.all():
+                yield Part(place, taken, 0)
+            else:
+                clean = np.where(finite, taken, 0.0)
+                yield Part(place, clean, int(finite.size - finite.sum()))
 
 
 def _parts(block: Block, matrix: Matrix, shape: Shape) -> Iterator[FloatArray]:

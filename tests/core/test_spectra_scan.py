@@ -1,0 +1,78 @@
+"""Spectra of whole checkpoints, and the figures of known eigenvalues."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from support.wheels import path_of
+
+from thermoscan.options import SampleSize, ScanOptions, SpectraOptions
+from thermoscan.scanner import scan
+from thermoscan.spectra.describing import spectrum_of
+from thermoscan.spectra.gram import Eigenvalues
+
+
+def test_figures_of_known_eigenvalues() -> None:
+    values = np.array([[0.0, 1.0, 1.0, 2.0]])
+    spectrum = spectrum_of(Eigenvalues(values, 7, 4, None, 0, 1.0))
+    assert (spectrum.norm, spectrum.spectral_norm, spectrum.stable_rank) == (4.0, 2.0, 2.0)
+    assert spectrum.log_norm == math.log10(4) and spectrum.log_spectral_norm == math.log10(2)
+    assert (spectrum.matrix_rank, spectrum.rank_loss, spectrum.weak_rank_loss) == (3, 1, 1)
+    assert (spectrum.sv_max, spectrum.sv_min) == (math.sqrt(2), 0.0)
+    # shares 1/4, 1/4, 1/2: entropy 3/2 ln 2
+    assert spectrum.spectral_entropy == pytest.approx(1.5 * math.log(2), rel=1e-15)
+    assert spectrum.effective_rank == pytest.approx(2**1.5, rel=1e-15)
+    assert spectrum.entropy == pytest.approx(1.5 * math.log(2) / math.log(3), rel=1e-15)
+
+
+def test_a_matrix_of_zeros_has_reasons_instead_of_logarithms() -> None:
+    spectrum = spectrum_of(Eigenvalues(np.zeros((1, 4)), 7, 4, None, 0, 0.0))
+    assert (spectrum.norm, spectrum.matrix_rank, spectrum.rank_loss) == (0.0, 0, 4)
+    for name in ("log_norm", "log_spectral_norm", "stable_rank", "spectral_entropy", "entropy"):
+        assert getattr(spectrum, name) is None
+        assert spectrum.reasons[name] == "all of its eigenvalues are zero"
+
+
+def test_a_real_checkpoint_has_the_spectra_of_its_matrices() -> None:
+    folder = path_of("minilm")
+    card = scan(str(folder), ScanOptions(spectra=SpectraOptions()))
+    weights = load_file(folder / "model.safetensors")
+    assert card.spectra is not None and card.spectra.spectra == len(card.layers)
+    for record in card.layers[-8:]:
+        assert record.spectra is not None and record.spectra.matrix is not None
+        spectrum = record.spectra.matrix
+        expected = np.linalg.svd(weights[record.name].astype(float), compute_uv=False)[::-1] ** 2
+        assert spectrum.spectral_norm == pytest.approx(expected[-1], rel=1e-12)
+        assert spectrum.norm == pytest.approx(expected.sum(), rel=1e-12)
+        assert record.temperature is not None
+        assert spectrum.norm == pytest.approx(record.temperature * record.parameters, rel=1e-6)
+        assert record.spectra.slices is None
+        assert record.spectra.reasons["slices"] == "it is no convolution"
+
+
+def test_the_side_of_a_checkpoint_is_drawn_by_its_seed_and_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    file = tmp_path / "model.safetensors"
+    save_file({"fc.weight": rng.standard_normal((40, 30), dtype=np.float32)}, file)
+
+    def norm(**options: int) -> float:
+        card = scan(str(file), ScanOptions(spectra=SpectraOptions(max_side=10, **options)))
+        assert card.spectra is not None and card.spectra.sampled == 1
+        assert any("10 rows or columns drawn at random" in note for note in card.notes)
+        spectra = card.layers[0].spectra
+        assert spectra is not None and spectra.matrix is not None
+        assert (spectra.matrix.columns, spectra.matrix.sampled) == (10, 30)
+        return spectra.matrix.norm
+
+    assert norm(seed=3) == norm(seed=3) != norm(seed=4)
+
+
+def test_spectra_of_a_sample_are_refused() -> None:
+    options = ScanOptions(spectra=SpectraOptions(), sample=SampleSize(share=0.5))
+    with pytest.raises(Exception, match="every entry") as caught:
+        scan(str(path_of("minilm")), options)
+    assert getattr(caught.value, "code", None) == "sample-with-spectra"
