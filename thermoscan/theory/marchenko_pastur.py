@@ -1,8 +1,8 @@
 """The spectrum of a Gaussian matrix: the law of Marchenko and Pastur (docs/spectra.md).
 
-Of an M x N matrix W whose entries are independent with mean 0 and variance T, M ≤ N, the eigenvalues
-x of W Wᵀ are distributed, for large M and N, on ``T (√N ± √M)²``. With ``r = √(M/N)`` and
-``x = T N (1 + r² + 2 r cos θ)`` every figure of the law is elementary in θ.
+Of an M x N matrix W whose entries are independent with mean 0 and variance T, M ≤ N, the M
+eigenvalues x of W Wᵀ lie, for large M and N, between ``T (√N - √M)²`` and ``T (√N + √M)²``. With
+``r = √(M/N)`` and ``x = T N (1 + r² + 2 r cos θ)`` every figure of the law is elementary in θ.
 
 V. A. Marchenko and L. A. Pastur, Math. USSR Sb. 1 (1967) 457,
 https://doi.org/10.1070/SM1967v001n04ABEH001994
@@ -102,20 +102,24 @@ class MarchenkoPastur:
         """
         return math.log(self.columns) - self.columns / self.rows / 2
 
-    @property
-    def finite_spectral_entropy(self) -> float:
-        """The spectral entropy of a matrix of real entries to the next order in 1/M, nats.
+    def finite_spectral_entropy(self, matrices: int = 1) -> float:
+        """Returns the spectral entropy of real matrices to the next order in 1/M, nats.
 
         The M eigenvalues of a real matrix are a quarter of one more at each edge, and half of one
         less between them, on the arcsine law: the next order of their density. By it the sum of
         ``s ln s``, with s = x/TN, is larger by
-        ``½((1+r)² ln(1+r) + (1-r)² ln(1-r)) - r²``: r²/2 for small r, 0.386 for r = 1. Their sum is
-        independent of their shares, and fluctuates: that adds ``1/NM``.
+        ``½((1+r)² ln(1+r) + (1-r)² ln(1-r)) - r²``: r²/2 for small r, 0.386 for r = 1. The sum of
+        all eigenvalues is independent of their shares, and fluctuates: that adds ``1/NM`` over the
+        number of matrices.
+
+        Args:
+            matrices: How many matrices' eigenvalues are taken together, over their common sum.
         """
         r = self.root_ratio
         lower = (1 - r) ** 2 * math.log1p(-r) if r < 1 else 0.0
         more = ((1 + r) ** 2 * math.log1p(r) + lower) / 2 - r * r
-        return self.spectral_entropy - more / self.columns + 1 / (self.rows * self.columns)
+        fluctuation = 1 / (self.rows * self.columns * matrices)
+        return math.log(matrices) + self.spectral_entropy - more / self.columns + fluctuation
 
     @property
     def log_determinant(self) -> float:

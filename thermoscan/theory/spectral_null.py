@@ -84,8 +84,7 @@ def null_spectrum(values: FloatArray, shape: Shape) -> NullSpectrum | NoFit:
     fluctuation = tracy_widom.largest_of(shape.matrices)
     largest = temperature * (edge.centre + edge.scale * fluctuation.mean)
     error = temperature * edge.scale * fluctuation.deviation
-    # Several matrices' eigenvalues over their common sum: of each a share, and all shares alike.
-    entropy = law.finite_spectral_entropy + math.log(shape.matrices)
+    entropy = law.finite_spectral_entropy(shape.matrices)
     low, high = law.edges
     return NullSpectrum(
         edge_low=low,

@@ -1,7 +1,7 @@
 """The largest eigenvalue of a real Gaussian matrix: the Tracy-Widom law (docs/spectra.md).
 
 The largest eigenvalue of W Wᵀ, for an M x N matrix of variance T per entry, is about
-``T (centre + scale · s)`` with s distributed by the Tracy-Widom law of order 1, whatever T and shape.
+``T (centre + scale · s)``, with s distributed by the Tracy-Widom law of order 1.
 
 C. A. Tracy and H. Widom, Comm. Math. Phys. 177 (1996) 727, https://doi.org/10.1007/BF02099545;
 I. M. Johnstone, Ann. Statist. 29 (2001) 295, https://doi.org/10.1214/aos/1009210544
@@ -21,10 +21,9 @@ from thermoscan.theory.gaussian import normal_cdf
 _RANGE = 6.0
 """Normal deviates between which the law is known here: one in 10⁹ lies beyond."""
 
-#: The law's quantile at probability Φ(z), as a Chebyshev series in z / _RANGE. Interpolated at 60
-#: nodes between values of F(s) = det(1 - K), K(x, y) = Ai(x + y + s) on the positive half line
-#: (P. L. Ferrari and H. Spohn, J. Phys. A 38 (2005) L557), taken by Gauss-Legendre quadrature. Off by
-#: less than 1e-6.
+#: The law's quantile at probability Φ(z), as a Chebyshev series in z / _RANGE. Fitted at 60
+#: nodes to F(s) = det(1 - K), K(x, y) = Ai(x + y + s) on the positive half line (P. L. Ferrari and
+#: H. Spohn, J. Phys. A 38 (2005) L557), by Gauss-Legendre quadrature. Off by less than 1e-6.
 _QUANTILE = (
     -0.239308104,
     7.88402357,
@@ -113,4 +112,4 @@ class Edge:
 
 
 def _of_deviate(deviate: FloatArray) -> FloatArray:
-    return np.polynomial.chebyshev.chebval(deviate / _RANGE, _QUANTILE)
+    return np.asarray(np.polynomial.chebyshev.chebval(deviate / _RANGE, _QUANTILE), np.float64)
