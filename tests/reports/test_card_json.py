@@ -16,7 +16,7 @@ from support import cards
 
 import thermoscan
 from thermoscan.card import CARD_VERSION, SCHEMA_URL, Card
-from thermoscan.card_io import from_json, layers_frame, missing_reasons, to_json
+from thermoscan.card_io import from_json, missing_reasons, to_json
 from thermoscan.card_schema import schema_text
 from thermoscan.errors import CardError
 
@@ -273,26 +273,3 @@ def test_the_same_bytes_come_from_another_process_without_pydantic() -> None:
 def test_a_card_renders_itself_by_the_registered_reporter() -> None:
     assert cards.realistic().to_json() == to_json(cards.realistic())
     assert cards.realistic().to_html().startswith("<!doctype html>")
-
-
-def test_the_frame_has_a_row_per_layer_and_flat_columns() -> None:
-    card = cards.realistic()
-    frame = layers_frame(card)
-    assert len(frame) == 39
-    assert list(frame["name"]) == [layer.name for layer in card.layers]
-    pooler = frame.iloc[-1]
-    assert pooler["engine_activation"] == "tanh"
-    assert pooler["engine_efficiency"] == 0.412
-    assert pooler["initialisation_variance"] == 0.0004
-    assert frame["engine_efficiency"].isna().sum() == 39 - 7
-    assert not {"engine", "initialisation", "reasons", "engine_reasons"} & set(frame.columns)
-    assert card.to_frame().equals(frame)
-
-
-def test_the_frame_of_a_sample_has_the_ends_of_intervals_and_no_mapping() -> None:
-    card = cards.sampled()
-    frame = layers_frame(card)
-    assert frame["order_low"].isna().tolist() == [True] + [False] * 38
-    assert frame.iloc[1]["order_high"] == card.layers[1].intervals["order"][1]
-    assert frame["engine_efficiency_low"].isna().sum() == 39 - 7
-    assert not [name for name in frame.columns if name.endswith("intervals")]
