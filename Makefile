@@ -58,6 +58,10 @@ bench-rivals: .venv/dev .venv/checkpoints rivals
 bench-remote: .venv/dev
 	$(BIN)/python -m benchmarks remote
 
+.PHONY: bench-spectra
+bench-spectra: .venv/dev .venv/checkpoints .venv-rivals/weightwatcher/0.7.7
+	$(BIN)/python -m benchmarks spectra
+
 .PHONY: bench-batch bench-scaling
 bench-batch: .venv/dev
 	$(BIN)/python -m benchmarks batch

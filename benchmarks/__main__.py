@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import batch, catalogue, remote, report, rivals, startup, tally, whole
+from benchmarks import batch, catalogue, remote, report, rivals, spectra, startup, tally, whole
 from benchmarks.report import Row, Section
 from benchmarks.scale import FULL, SMALL, Scale
 
@@ -20,6 +20,7 @@ _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
     "rivals": ("Other tools", rivals.__doc__ or "", rivals.measure),
     "batch": ("Many models", batch.__doc__ or "", batch.measure),
     "remote": ("Scans by range", remote.__doc__ or "", remote.measure),
+    "spectra": ("Spectra", spectra.__doc__ or "", spectra.measure),
     "catalogue-sqlite": ("SQLite", catalogue.__doc__ or "", catalogue.measure_sqlite),
     "catalogue-postgresql": (
         "PostgreSQL",
@@ -27,12 +28,13 @@ _TITLES: dict[str, tuple[str, str, Callable[[Scale], Iterator[Row]]]] = {
         catalogue.measure_postgresql,
     ),
 }
-_APART = frozenset({"catalogue-sqlite", "catalogue-postgresql"})
+_APART = frozenset({"spectra", "catalogue-sqlite", "catalogue-postgresql"})
 """Sections that are only measured where they are named."""
 _PAGES = {
     "benchmarks.md": ("tally", "whole", "startup", "rivals"),
     "benchmarks-batch.md": ("batch",),
     "benchmarks-remote.md": ("remote",),
+    "benchmarks-spectra.md": ("spectra",),
     "catalogue-figures.md": ("catalogue-sqlite", "catalogue-postgresql"),
 }
 """Page -> its sections. A page is of one run, so that its figures belong together."""
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, documentation: Path = DOCUMENTA
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(_TITLES)}; all but catalogue-... if none",
+        help=f"of {', '.join(_TITLES)}; all but {', '.join(sorted(_APART))} if none",
     )
     parser.add_argument(
         "--small", action="store_true", help="tiny sizes, to see that everything runs"

@@ -47,6 +47,13 @@ run, the sides taking turns; a ratio is the median over the rounds. The others a
 [here](benchmarks.md).
 
 """,
+    "benchmarks-spectra.md": """# Benchmarks of spectra
+
+Written by `make bench-spectra`, which installs WeightWatcher 0.7.7 and takes a quarter of an hour,
+most of it WeightWatcher's. The sides take turns in one run; a ratio is the median over the rounds.
+The weights of MiniLM are real, those of the others random. The others are [here](benchmarks.md).
+
+""",
     "catalogue-figures.md": """# Figures of a large catalogue
 
 Written by `make bench-catalogue`, which takes about half an hour and 10 GB in the system's

@@ -90,8 +90,14 @@ def _lens(folder: Path) -> list[str]:
     return [str(_program("weightlens", "lens")), "analyze", str(target), "--num-workers", "2"]
 
 
-def _watch(folder: Path) -> list[str]:
-    return [str(_program("weightwatcher", "python")), "-c", _WATCH, str(folder)]
+def watcher() -> str:
+    """Returns the Python that has WeightWatcher."""
+    return str(_program("weightwatcher", "python"))
+
+
+def watch(folder: Path) -> list[str]:
+    """Returns the command by which WeightWatcher analyses a folder."""
+    return [watcher(), "-c", _WATCH, str(folder)]
 
 
 RIVALS = (
@@ -104,7 +110,7 @@ RIVALS = (
     Rival(
         "weightwatcher",
         "WeightWatcher (more work: spectra)",
-        _watch,
+        watch,
         {
             "MiniLM, 23 M float32": 1 / 5,
             "GPT-2, 124 M float32": 1 / 15,

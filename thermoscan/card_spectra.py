@@ -36,9 +36,8 @@ class PowerLaw:
     xmin: float
     xmax: float
     spikes: int
-    alpha_weighted: float | None
-    log_alpha_norm: float | None
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    alpha_weighted: float
+    log_alpha_norm: float
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,19 @@ class TruncatedPowerLaw:
 class Bulk:
     """The Marchenko-Pastur distribution that fits the bulk of a spectrum.
 
+    N and M are here without the rows and columns that outliers take, and without zeros.
+
     Attributes:
         temperature: Variance per entry of the random matrix that has this bulk, squared weight
             units: the temperature that the layer would have without what stands out.
         edge_low: Lower edge, ``temperature · (√N - √M)²``.
         edge_high: Upper edge, ``temperature · (√N + √M)²``.
         soft_rank: ``edge_high / λ_max``.
-        ordered_fraction: Share of the energy ``Σ λ`` that lies above the upper edge.
+        ordered_fraction: Share of the energy ``Σ λ`` that the outliers hold.
         outliers: Eigenvalues that lie above the edge by more than Tracy-Widom fluctuation.
         outliers_low: As many at least, by the errors of the fit and of the edge.
         outliers_high: As many at most.
-        distance: Kolmogorov-Smirnov distance between the values below the edge and the fit.
+        distance: Kolmogorov-Smirnov distance between the other eigenvalues and the fit.
     """
 
     temperature: float
@@ -255,7 +256,7 @@ class SpectraSummary:
         log_spectral_norm: Mean of ``log10 λ_max``.
         stable_rank: Mean.
         soft_rank: Mean of the bulks' soft ranks.
-        ordered_fraction: Energy above the bulks' edges over the energy, of all layers together.
+        ordered_fraction: Energy of the outliers over the energy, of all layers together.
         outliers: Eigenvalues above the bulks, of all layers.
     """
 

@@ -76,3 +76,39 @@ def test_spectra_of_a_sample_are_refused() -> None:
     with pytest.raises(Exception, match="every entry") as caught:
         scan(str(path_of("minilm")), options)
     assert getattr(caught.value, "code", None) == "sample-with-spectra"
+
+
+def _spiked(tmp_path: Path) -> Path:
+    """A Gaussian layer at T = 0.01, and another with one direction of a signal in it."""
+    rng = np.random.default_rng(2)
+    noise = 0.1 * rng.standard_normal((200, 80))
+    spike = np.outer(rng.standard_normal(200), rng.standard_normal(80)) / math.sqrt(200 * 80)
+    file = tmp_path / "model.safetensors"
+    weights = {"noise.weight": noise, "spiked.weight": noise + 6.0 * spike}
+    save_file({name: each.astype(np.float32) for name, each in weights.items()}, file)
+    return file
+
+
+def test_a_planted_direction_stands_out_of_the_bulk_and_of_the_null(tmp_path: Path) -> None:
+    card = scan(str(_spiked(tmp_path)), ScanOptions(spectra=SpectraOptions(shuffle=True)))
+    noise, spiked = (each.spectra.matrix for each in card.layers if each.spectra)
+    assert noise is not None and spiked is not None
+    for spectrum, outliers in ((noise, 0), (spiked, 1)):
+        assert spectrum.bulk is not None and spectrum.null is not None
+        assert spectrum.bulk.outliers == outliers
+        assert spectrum.bulk.temperature == pytest.approx(0.01, rel=0.03)
+        assert spectrum.shuffled is not None and spectrum.shuffled.outliers == 0
+        assert (spectrum.null.excess > 5) == bool(outliers)
+        # Martin and Mahoney's log alpha norm, written out
+        assert spectrum.tail is not None
+        powers = np.linalg.svd(_weights(tmp_path, outliers), compute_uv=False) ** (
+            2 * spectrum.tail.alpha
+        )
+        assert spectrum.tail.log_alpha_norm == pytest.approx(np.log10(powers.sum()), rel=1e-9)
+    assert card.spectra is not None and card.spectra.outliers == 1
+    assert card.spectra.fits == 2
+
+
+def _weights(folder: Path, spiked: int) -> np.ndarray:
+    name = "spiked.weight" if spiked else "noise.weight"
+    return load_file(folder / "model.safetensors")[name].astype(float)

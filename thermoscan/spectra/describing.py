@@ -7,13 +7,19 @@ Figures of the values alone are here; the distributions that are fitted to them 
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from thermoscan.card_spectra import Spectrum
+from thermoscan.card_spectra import Bulk, PowerLaw, ShuffledSpectrum, SpectralNull, Spectrum
 from thermoscan.reasons import Reasons
 from thermoscan.spectra.gram import Eigenvalues
 from thermoscan.theory.entropy import FloatArray
+from thermoscan.theory.no_fit import NoFit
+from thermoscan.theory.power_law import fit_power_law
+from thermoscan.theory.spectral_bulk import bulk_fit
+from thermoscan.theory.spectral_distance import jensen_shannon
+from thermoscan.theory.spectral_null import Shape, null_spectrum, trap
 
 WEAK = 1e-6
 """Eigenvalues below this are counted as weak: WeightWatcher's tolerance, squared weight units."""
@@ -25,16 +31,24 @@ NOT_SHUFFLED = "shuffling was not asked for"
 NO_BASE = "no base checkpoint was given"
 
 
-def spectrum_of(found: Eigenvalues, scale: float = 1.0) -> Spectrum:
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Eigenvalues of the same entries in random places; see `Eigenvalues`."""
+
+    values: FloatArray
+    seed: int
+
+
+def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectrum:
     """Returns the spectrum that a card shows of these eigenvalues.
 
     Args:
         found: Of one matrix, or of several together.
-        scale: What to multiply them by first.
+        shuffled: Of the same matrices, shuffled; None where that was not asked for.
     """
-    each = found.values * scale
-    values = np.sort(each, axis=None)
-    reasons = Reasons(shuffled=NOT_SHUFFLED, change=NO_BASE)
+    each, values = found.values, found.pooled
+    shape = Shape(found.rows, found.columns, each.shape[0])
+    reasons = Reasons(change=NO_BASE)
     if found.sampled is None:
         reasons["sampled"] = ALL_TAKEN
     norm, largest = float(values.sum()), float(values[-1])
@@ -62,13 +76,68 @@ def spectrum_of(found: Eigenvalues, scale: float = 1.0) -> Spectrum:
             "effective_rank", None if entropy is None else math.exp(entropy), ALL_ZERO
         ),
         entropy=reasons.value("entropy", share, RANK_ONE if norm else ALL_ZERO),
-        tail=None,
+        tail=_tail(values, reasons),
         truncated=None,
-        bulk=None,
-        null=None,
-        shuffled=None,
+        bulk=_bulk(values, shape, reasons),
+        null=_null(found, values, shape, reasons),
+        shuffled=_shuffled(shuffled, values, shape, reasons),
         change=None,
         reasons=reasons,
+    )
+
+
+def _bulk(values: FloatArray, shape: Shape, reasons: Reasons) -> Bulk | None:
+    fit = bulk_fit(values, shape)
+    if isinstance(fit, NoFit):
+        reasons["bulk"] = fit.reason
+        return None
+    return Bulk(**asdict(fit))
+
+
+def _tail(values: FloatArray, reasons: Reasons) -> PowerLaw | None:
+    fit = fit_power_law(values)
+    if isinstance(fit, NoFit):
+        reasons["tail"] = fit.reason
+        return None
+    logs = fit.alpha * np.log10(values[values > 0])
+    highest = float(logs[-1])
+    return PowerLaw(
+        **asdict(fit),
+        alpha_weighted=fit.alpha * math.log10(fit.xmax),
+        log_alpha_norm=highest + math.log10(float((10 ** (logs - highest)).sum())),
+    )
+
+
+def _null(
+    found: Eigenvalues, values: FloatArray, shape: Shape, reasons: Reasons
+) -> SpectralNull | None:
+    fit = null_spectrum(values, shape)
+    if isinstance(fit, NoFit):
+        reasons["null"] = fit.reason
+        return None
+    lone = trap(found.largest_entry, float(values.sum()), shape)
+    if isinstance(lone, NoFit):
+        return SpectralNull(**asdict(fit), trap=None, reasons={"trap": lone.reason})
+    return SpectralNull(**asdict(fit), trap=lone)
+
+
+def _shuffled(
+    shuffled: Shuffled | None, values: FloatArray, shape: Shape, reasons: Reasons
+) -> ShuffledSpectrum | None:
+    if shuffled is None:
+        reasons["shuffled"] = NOT_SHUFFLED
+        return None
+    places = np.sort(shuffled.values, axis=None)
+    bulk = bulk_fit(places, shape)
+    if isinstance(bulk, NoFit):
+        reasons["shuffled"] = bulk.reason
+        return None
+    return ShuffledSpectrum(
+        seed=shuffled.seed,
+        largest=float(places[-1]),
+        outliers=bulk.outliers,
+        soft_rank=float(places[-1] / values[-1]),
+        distance=jensen_shannon(values, places),
     )
 
 

@@ -8,8 +8,9 @@ fraction of the work: ``N M²`` operations for the sum and ``4/3 M³`` for the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class Eigenvalues:
     def pooled(self) -> FloatArray:
         """All eigenvalues, ascending."""
         return np.sort(self.values, axis=None)
+
+    def scaled(self, factor: float) -> Eigenvalues:
+        """Returns the eigenvalues of the same matrices times the root of `factor`."""
+        largest = self.largest_entry * math.sqrt(factor)
+        return replace(self, values=self.values * factor, largest_entry=largest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from thermoscan.checkpoint import ByteReader
 from thermoscan.options import SpectraOptions
 from thermoscan.reasons import Reasons
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
-from thermoscan.spectra.describing import spectrum_of
+from thermoscan.spectra.describing import Shuffled, spectrum_of
 from thermoscan.spectra.gram import Shape, eigenvalues
 from thermoscan.spectra.matrices import Matrix, matrices_of
+from thermoscan.spectra.shuffling import shuffled_eigenvalues
 from thermoscan.spectra.summary import summary_of
-from thermoscan.theory.entropy import IntArray
 from thermoscan.theory.no_fit import NoFit
 
 SLICES_SCALE = 0.5
@@ -97,20 +97,25 @@ def _jobs(measurement: Measurement, options: SpectraOptions) -> Iterator[_Job]:
 
 
 def _spectrum(job: _Job, reader: ByteReader, options: SpectraOptions) -> Spectrum | NoFit:
-    found = eigenvalues(job.matrix, reader, job.shape, _chosen(job, options))
+    chosen, random = None, _random(job, options)
+    if job.shape.columns > options.max_side:
+        drawn = random.choice(job.shape.columns, options.max_side, replace=False)
+        chosen = np.sort(drawn)
+    found = eigenvalues(job.matrix, reader, job.shape, chosen)
     if isinstance(found, NoFit):
         return found
-    return spectrum_of(found, SLICES_SCALE if job.sliced else 1.0)
+    scale = SLICES_SCALE if job.sliced else 1.0
+    shuffled = None
+    if options.shuffle:
+        values = shuffled_eigenvalues(job.matrix, reader, job.shape, chosen, random)
+        shuffled = Shuffled(values * scale, options.seed)
+    return spectrum_of(found.scaled(scale), shuffled)
 
 
-def _chosen(job: _Job, options: SpectraOptions) -> IntArray | None:
-    """Which of the smaller side to take; None where that is short enough."""
-    side = job.shape.columns
-    if side <= options.max_side:
-        return None
-    seed = [options.seed, zlib.crc32(job.matrix.layer.encode("utf-8", "surrogatepass"))]
-    drawn = np.random.default_rng(seed).choice(side, options.max_side, replace=False)
-    return np.sort(drawn)
+def _random(job: _Job, options: SpectraOptions) -> np.random.Generator:
+    """Draws what it draws whatever the other layers are, and the order in which they are taken."""
+    name = job.matrix.layer.encode("utf-8", "surrogatepass")
+    return np.random.default_rng([options.seed, zlib.crc32(name), job.sliced])
 
 
 def _layer(name: str, found: dict[tuple[str, bool], Spectrum | NoFit]) -> LayerSpectra:
