@@ -1,41 +1,56 @@
-"""WeightWatcher's summary of every checkpoint, computed in the environment that make gives it.
+"""What WeightWatcher says of checkpoints, computed in the environment that make gives it.
 
-One process for all of them: its import alone takes seconds.
+One process for all of them: its import alone takes seconds. Run as a command, it prints the details
+of the checkpoints that are named, as JSON: ``python -m studies.weightwatcher PATH ...``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import studies.weightwatcher_process as process
 
 _PYTHON = Path(__file__).parents[1] / ".venv-rivals" / "weightwatcher" / "bin" / "python"
 
-#: It wants modules, and of a network only the layers that carry matrices.
-_SCRIPT = """
-import json, sys, warnings
-import torch, weightwatcher
-from safetensors.torch import load_file
-warnings.simplefilter("ignore")
-torch.set_num_threads(1)
-summaries = []
-for path in json.load(open(sys.argv[1])):
-    layers = []
-    for weight in load_file(path).values():
-        if weight.ndim == 2:
-            layers.append(torch.nn.Linear(*weight.shape[::-1], bias=False))
-        elif weight.ndim == 4:
-            layers.append(torch.nn.Conv2d(*weight.shape[1::-1], weight.shape[2:], bias=False))
-        else:
-            continue
-        layers[-1].weight.data = weight
-    watcher = weightwatcher.WeightWatcher(model=torch.nn.Sequential(*layers))
-    summary = watcher.get_summary(watcher.analyze())
-    summaries.append({name: float(value) for name, value in summary.items()})
-json.dump(summaries, open(sys.argv[2], "w"))
-"""
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call of WeightWatcher.
+
+    Attributes:
+        models: One path for `analyze`, two for `distances`.
+        given: How it gets them: ``"state dict"`` as torch or safetensors load it, ``"path"``, or
+            ``"lstm"``, a module with these weights.
+        options: Of the call.
+    """
+
+    models: tuple[str, ...]
+    given: str = "state dict"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it answered.
+
+    Attributes:
+        rows: Of its data frame, by column.
+        summary: Its means over the rows.
+        error: Name of the exception that it raised, if it did.
+        message: What that said.
+    """
+
+    rows: Sequence[Mapping[str, Any]] = ()
+    summary: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    message: str = ""
 
 
 def installed() -> bool:
@@ -43,7 +58,28 @@ def installed() -> bool:
     return _PYTHON.exists()
 
 
-def summaries(checkpoints: Sequence[Path]) -> list[dict[str, float]]:
+def ask(jobs: Sequence[Job], *, without_torch: bool = False) -> list[Answer]:
+    """Returns WeightWatcher's answers.
+
+    Args:
+        jobs: What to ask, in one process.
+        without_torch: Whether torch is out of its reach.
+
+    Raises:
+        subprocess.CalledProcessError: The process itself failed.
+    """
+    hide = "sys.modules['torch'] = None; " if without_torch else ""
+    run = f"import sys, runpy; {hide}runpy.run_path(sys.argv[0], run_name='__main__')"
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder, "jobs.json"), Path(folder, "answers.json")
+        asked.write_text(json.dumps([asdict(each) for each in jobs]))
+        command = [str(_PYTHON), "-c", f"import sys; sys.argv = sys.argv[1:]; {run}"]
+        command += [process.__file__, str(asked), str(answered)]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script
+        return [Answer(**each) for each in json.loads(answered.read_text())]
+
+
+def summaries(checkpoints: Sequence[Path]) -> list[Mapping[str, float]]:
     """Returns, for every checkpoint, WeightWatcher's means over layers by its own names.
 
     Args:
@@ -52,10 +88,18 @@ def summaries(checkpoints: Sequence[Path]) -> list[dict[str, float]]:
     Raises:
         subprocess.CalledProcessError: It failed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder, "paths.json"), Path(folder, "summaries.json")
-        asked.write_text(json.dumps([str(each) for each in checkpoints]))
-        command = [str(_PYTHON), "-c", _SCRIPT, str(asked), str(answered)]
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script
-        found: list[dict[str, float]] = json.loads(answered.read_text())
-    return found
+    return [each.summary for each in ask([Job((str(path),)) for path in checkpoints])]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the details of checkpoints: a list with an object for each."""
+    parser = argparse.ArgumentParser(prog="python -m studies.weightwatcher")
+    parser.add_argument("paths", nargs="+", metavar="PATH")
+    parser.add_argument("--options", type=json.loads, default={}, help="of analyze, as JSON")
+    options = parser.parse_args(arguments)
+    jobs = [Job((path,), options=options.options) for path in options.paths]
+    print(json.dumps([asdict(each) for each in ask(jobs)], indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -478,9 +478,19 @@ class Card:
 
     def to_frame(self) -> pandas.DataFrame:
         """Returns the layers as a pandas data frame, a row each; needs pandas installed."""
-        from thermoscan.card_io import layers_frame  # noqa: PLC0415 - pandas is heavy and optional
+        from thermoscan.card_frames import layers_frame  # noqa: PLC0415 - pandas is heavy, optional
 
         return layers_frame(self)
+
+    def spectra_frame(self) -> pandas.DataFrame:
+        """Returns the spectra as a pandas data frame, with WeightWatcher's names of columns.
+
+        A row each: a convolution has two, of its matrix and of its slices, any other layer one or
+        none. ``frame[frame["counted"]]`` has one row a layer, as WeightWatcher's details.
+        """
+        from thermoscan.card_frames import spectra_frame  # noqa: PLC0415 - pandas is heavy, optional
+
+        return spectra_frame(self)
 
 
 class Reporter(Protocol):

@@ -1,4 +1,4 @@
-"""A card as JSON text, and back; its layers as a data frame.
+"""A card as JSON text, and back.
 
 Takes and gives the frozen values of `thermoscan.card`. The text is the same bytes for the same card
 on every run and machine: keys in the order of the fields, numbers rounded to nine significant
@@ -15,22 +15,11 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from thermoscan.card import (
-    CARD_VERSION,
-    Card,
-    Engine,
-    InitialisationRecord,
-    LayerChange,
-    LayerProbe,
-    LayerRecord,
-)
+from thermoscan.card import CARD_VERSION, Card
 from thermoscan.card_versions import up_to_date
 from thermoscan.errors import CardError
-
-if TYPE_CHECKING:
-    import pandas
 
 # Resolving annotations costs more than building a record from them.
 _type_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
@@ -77,42 +66,6 @@ def missing_reasons(card: Card) -> list[str]:
     ['engine.type']
     """
     return list(_unexplained(card, "card"))
-
-
-def layers_frame(card: Card) -> pandas.DataFrame:
-    """Returns the layers of `card` as a data frame, a row each.
-
-    The fields of a layer's engine, initialisation, probe and change become columns ``engine_...``
-    and so on; an interval becomes the columns ``..._low`` and ``..._high``. Reasons are left out,
-    None becomes a missing value.
-
-    Raises:
-        ImportError: pandas is not installed.
-    """
-    import pandas  # noqa: PLC0415 - heavy and optional
-
-    return pandas.DataFrame([_row(layer) for layer in card.layers])
-
-
-def _row(layer: LayerRecord) -> dict[str, Any]:
-    parts = {
-        "engine": Engine,
-        "initialisation": InitialisationRecord,
-        "probe": LayerProbe,
-        "change": LayerChange,
-    }
-    apart = ("reasons", "intervals")
-    row = {key: value for key, value in vars(layer).items() if key not in (*parts, *apart)}
-    for name, kind in parts.items():
-        part = getattr(layer, name)
-        for item in fields(kind):
-            if item.name not in apart:
-                row[f"{name}_{item.name}"] = getattr(part, item.name, None)
-    engine = layer.engine.intervals if layer.engine else {}
-    intervals = {**layer.intervals, **{f"engine_{name}": each for name, each in engine.items()}}
-    for name, (low, high) in intervals.items():
-        row |= {f"{name}_low": low, f"{name}_high": high}
-    return row
 
 
 def _plain(value: Any, where: str) -> Any:

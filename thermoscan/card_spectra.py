@@ -232,6 +232,11 @@ class LayerSpectra:
     slices: Spectrum | None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def counted(self) -> Spectrum | None:
+        """The one that stands for the layer in `SpectraSummary`, tables and pictures."""
+        return self.slices or self.matrix
+
 
 @dataclass(frozen=True)
 class SpectraSummary:

@@ -49,8 +49,8 @@ def test_a_comparison_says_its_verdict_and_what_became_of_the_layers() -> None:
     assert found.title == "Beside nreimers/MiniLM-L6-H384-uncased at 3276f0…643c0"
     assert found.sentences == (
         "Fine-tune: 99.9 % of the base is kept and every layer points the same way.",
-        "Layers: 2 same, 36 changed, 1 re-initialised.",
-        "The change is of low rank in 37 layers: 8.",
+        "Layers: 2 same, 37 changed, 1 re-initialised.",
+        "The change is of low rank in 38 layers: 8.",
         "Gone from the base: cls.predictions.decoder.weight, "
         "cls.predictions.transform.dense.weight.",
     )

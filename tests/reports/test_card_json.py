@@ -16,7 +16,7 @@ from support import cards
 
 import thermoscan
 from thermoscan.card import CARD_VERSION, SCHEMA_URL, Card
-from thermoscan.card_io import from_json, layers_frame, missing_reasons, to_json
+from thermoscan.card_io import from_json, missing_reasons, to_json
 from thermoscan.card_schema import schema_text
 from thermoscan.errors import CardError
 
@@ -94,6 +94,13 @@ def test_the_schema_refuses_what_the_reader_refuses(
     assert caught.value.code == "card-malformed"
 
 
+def without_spectra(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a card's or a layer's JSON as it was before version 4."""
+    reasons = {name: why for name, why in record["reasons"].items() if name != "spectra"}
+    kept = {name: value for name, value in record.items() if name != "spectra"}
+    return {**kept, "reasons": reasons}
+
+
 def test_a_card_of_version_1_stays_readable_for_ever() -> None:
     """This golden is never rewritten: a card that someone wrote with version 1 must stay a card."""
     text = (GOLDENS / "card-1.json").read_bytes().decode("ascii")
@@ -106,7 +113,7 @@ def test_a_card_of_version_1_stays_readable_for_ever() -> None:
         assert {**before, "engine": engine, "reasons": after["reasons"]} == {
             name: value
             for name, value in after.items()
-            if name not in ("probe", "change", "intervals")
+            if name not in ("probe", "change", "intervals", "spectra")
         }
         assert before["reasons"].items() <= after["reasons"].items()
     assert missing_reasons(card) == []
@@ -127,7 +134,7 @@ def test_a_card_of_version_2_stays_readable_for_ever() -> None:
     assert new["model"]["files"] == [{**each, "reasons": {}} for each in old["model"]["files"]]
     for before, after in zip(old["layers"], new["layers"], strict=True):
         engine = before["engine"] and {**before["engine"], "intervals": {}}
-        assert {**before, "engine": engine, "intervals": {}} == after
+        assert {**before, "engine": engine, "intervals": {}} == without_spectra(after)
     assert card.probe is not None and card.probe.run.positions == 2310
     assert card.comparison is not None and card.comparison.verdict == "fine-tune"
     assert card.layers[-1].change is not None and card.layers[-1].change.rank == 8
@@ -138,13 +145,36 @@ def test_a_card_of_version_3_stays_readable_for_ever() -> None:
     """This golden is never rewritten either: it is of a sample, with intervals."""
     text = (GOLDENS / "card-3.json").read_bytes().decode("ascii")
     card = from_json(text)
-    assert to_json(card) == text
+    old, new = json.loads(text), json.loads(to_json(card))
+    version = {"schema": SCHEMA_URL, "version": CARD_VERSION}
+    layers = [without_spectra(each) for each in new["layers"]]
+    assert {**old, **version} == {**without_spectra(new), "layers": layers}
+    assert missing_reasons(card) == []
     assert card.sampling is not None and card.sampling.bytes_read == 4_302_336
     assert card.summary.intervals["reduced_temperature"] == (2.5, 2.75)
     assert card.layers[0].digest is not None and not card.layers[0].intervals
     assert card.layers[1].digest is None
     assert card.layers[1].reasons["digest"] == "only a sample of its bytes was read"
     assert [each.code for each in card.not_looked_for] == ["constant", "dead-units"]
+
+
+def test_a_card_of_version_4_stays_readable_for_ever() -> None:
+    """This golden is never rewritten either: it has spectra, and a layer whose tail has no fit."""
+    text = (GOLDENS / "card-4.json").read_bytes().decode("ascii")
+    card = from_json(text)
+    assert to_json(card) == text
+    assert missing_reasons(card) == []
+    assert card.spectra is not None and (card.spectra.spectra, card.spectra.fits) == (39, 38)
+    assert card.layers[1].spectra is not None
+    assert card.layers[1].spectra.reasons["matrix"] == "it holds values that are not finite"
+    unfitted, shuffled, convolution = (card.layers[place].spectra for place in (3, 4, 39))
+    assert unfitted is not None and unfitted.matrix is not None
+    assert unfitted.matrix.tail is None and unfitted.matrix.change is not None
+    assert unfitted.matrix.reasons["tail"] == "fewer than eight eigenvalues lie in any tail"
+    assert shuffled is not None and shuffled.matrix is not None
+    assert shuffled.matrix.shuffled is not None and shuffled.matrix.shuffled.outliers == 1
+    assert convolution is not None and convolution.slices is not None
+    assert (convolution.slices.matrices, convolution.slices.num_evals) == (9, 9 * 32)
 
 
 def test_the_text_is_ascii_ends_in_a_newline_and_has_a_line_per_layer() -> None:
@@ -182,8 +212,9 @@ def test_a_value_that_json_has_no_word_for_is_refused() -> None:
 
 
 def test_a_newer_version_is_refused_by_its_number() -> None:
-    with pytest.raises(CardError, match=r"version 4.*up to version 3") as caught:
-        from_json('{"version": 4, "anything": "else"}')
+    newer = CARD_VERSION + 1
+    with pytest.raises(CardError, match=rf"version {newer}.*up to version {newer - 1}") as caught:
+        from_json(f'{{"version": {newer}, "anything": "else"}}')
     assert caught.value.code == "card-newer-version"
 
 
@@ -242,26 +273,3 @@ def test_the_same_bytes_come_from_another_process_without_pydantic() -> None:
 def test_a_card_renders_itself_by_the_registered_reporter() -> None:
     assert cards.realistic().to_json() == to_json(cards.realistic())
     assert cards.realistic().to_html().startswith("<!doctype html>")
-
-
-def test_the_frame_has_a_row_per_layer_and_flat_columns() -> None:
-    card = cards.realistic()
-    frame = layers_frame(card)
-    assert len(frame) == 39
-    assert list(frame["name"]) == [layer.name for layer in card.layers]
-    pooler = frame.iloc[-1]
-    assert pooler["engine_activation"] == "tanh"
-    assert pooler["engine_efficiency"] == 0.412
-    assert pooler["initialisation_variance"] == 0.0004
-    assert frame["engine_efficiency"].isna().sum() == 39 - 7
-    assert not {"engine", "initialisation", "reasons", "engine_reasons"} & set(frame.columns)
-    assert card.to_frame().equals(frame)
-
-
-def test_the_frame_of_a_sample_has_the_ends_of_intervals_and_no_mapping() -> None:
-    card = cards.sampled()
-    frame = layers_frame(card)
-    assert frame["order_low"].isna().tolist() == [True] + [False] * 38
-    assert frame.iloc[1]["order_high"] == card.layers[1].intervals["order"][1]
-    assert frame["engine_efficiency_low"].isna().sum() == 39 - 7
-    assert not [name for name in frame.columns if name.endswith("intervals")]

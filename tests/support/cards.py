@@ -10,6 +10,8 @@ import random
 from dataclasses import replace
 from functools import cache
 
+from support.spectral_cards import nine, with_spectra
+
 from thermoscan.card import (
     CARD_VERSION,
     SCHEMA_URL,
@@ -34,7 +36,7 @@ from thermoscan.card import (
     Sampling,
     Summary,
 )
-from thermoscan.card_spectra import NO_SPECTRA
+from thermoscan.card_spectra import NO_SPECTRA, LayerSpectra, SpectraSummary
 
 NO_BASE = {"refresh_temperature": "no base checkpoint was given"}
 ALONE = {
@@ -61,10 +63,6 @@ HOSTILE_NAMES = (
     '=HYPERLINK("http://evil.example")',
     "",
 )
-
-
-def _nine(value: float) -> float:
-    return float(f"{value:.9g}")
 
 
 def layer(
@@ -96,7 +94,7 @@ def layer(
     if efficiency is not None:
         heat = shape[0] * reduced
         engine = Engine(
-            activation, "non-saturating", _nine(heat), _nine(heat * efficiency), efficiency, True
+            activation, "non-saturating", nine(heat), nine(heat * efficiency), efficiency, True
         )
     return LayerRecord(
         name=name,
@@ -106,19 +104,19 @@ def layer(
         shape=shape,
         dtype=dtype,
         parameters=shape[0] * shape[1],
-        temperature=_nine(temperature),
-        reduced_temperature=_nine(reduced),
-        entropic_temperature=_nine(entropic),
-        entropy=_nine(entropy),
-        entropy_error=_nine(1 / math.sqrt(shape[0] * shape[1])),
-        order=_nine(order),
+        temperature=nine(temperature),
+        reduced_temperature=nine(reduced),
+        entropic_temperature=nine(entropic),
+        entropy=nine(entropy),
+        entropy_error=nine(1 / math.sqrt(shape[0] * shape[1])),
+        order=nine(order),
         transition_temperature=transition,
         refresh_temperature=None,
         sparsity=0.0,
-        bits_per_parameter=_nine(20 + entropy / math.log(2)),
+        bits_per_parameter=nine(20 + entropy / math.log(2)),
         mean=0.0001,
-        minimum=_nine(-6 * math.sqrt(temperature)),
-        maximum=_nine(6 * math.sqrt(temperature)),
+        minimum=nine(-6 * math.sqrt(temperature)),
+        maximum=nine(6 * math.sqrt(temperature)),
         kurtosis=3.1,
         non_finite=0,
         initialisation=InitialisationRecord("normal", 0.0004, "initializer_range of config.json"),
@@ -152,8 +150,8 @@ def _block(random_: random.Random, depth: int, width: int, prefix: str) -> list[
                 reduced,
                 random_.lognormvariate(-4, 0.5),
                 depth=depth,
-                transition=_nine(0.3 * reduced / shape[1]),
-                efficiency=None if efficiency is None else _nine(efficiency),
+                transition=nine(0.3 * reduced / shape[1]),
+                efficiency=None if efficiency is None else nine(efficiency),
             )
         )
     return found
@@ -251,11 +249,11 @@ def assemble(
         coverage=Coverage(
             parameters=total,
             analysed=CoverageItem(
-                "weight matrices", len(layers), analysed, _nine(100 * analysed / total)
+                "weight matrices", len(layers), analysed, nine(100 * analysed / total)
             ),
             recorded=(
                 CoverageItem(
-                    "norm gains and biases", 74, recorded, _nine(100 * recorded / total)
+                    "norm gains and biases", 74, recorded, nine(100 * recorded / total)
                 ),
             ),
             skipped=(),
@@ -307,8 +305,8 @@ def of_layers(count: int) -> Card:
                 reduced,
                 random_.lognormvariate(-4, 0.8),
                 depth=depth,
-                transition=_nine(random_.gauss(0.3, 0.2) * reduced / shape[1]),
-                efficiency=_nine(random_.uniform(0.03, 0.4)) if role == "mlp gate" else None,
+                transition=nine(random_.gauss(0.3, 0.2) * reduced / shape[1]),
+                efficiency=nine(random_.uniform(0.03, 0.4)) if role == "mlp gate" else None,
                 activation="silu",
                 dtype="BF16",
             )
@@ -331,9 +329,13 @@ def of_layers(count: int) -> Card:
 
 @cache
 def complete() -> Card:
-    """The realistic card with everything that a card can have: a run, a base, experts."""
+    """The realistic card with all that a card can have: a run, a base, experts, spectra.
+
+    Its last layer is a convolution, which the others have none of.
+    """
     base = realistic()
-    layers = tuple(_measured(layer, index) for index, layer in enumerate(base.layers))
+    patches = layer("patches.weight", "convolution", (384, 288), 1.9, 0.041, transition=0.0011)
+    layers = tuple(_measured(each, index) for index, each in enumerate((*base.layers, patches)))
     probe = Probe(
         objective="masked language modelling",
         device="cpu",
@@ -349,7 +351,7 @@ def complete() -> Card:
         base_revision="3276f0fac9d818781d7a1327b3ff818fc4e643c0",
         verdict="fine-tune",
         because="99.9 % of the base is kept and every layer points the same way.",
-        statuses={"same": 2, "changed": 36, "re-initialised": 1, "resized": 0, "added": 0},
+        statuses={"same": 2, "changed": 37, "re-initialised": 1, "resized": 0, "added": 0},
         removed=("cls.predictions.decoder.weight", "cls.predictions.transform.dense.weight"),
         energy_change=0.00001,
         entropy_change=0.0021,
@@ -361,15 +363,16 @@ def complete() -> Card:
         ExpertSpread("encoder.layer.3.experts[*]", "mlp up", 3, 8, 2.1, 0.031, 0.002, 0.004,
                      "encoder.layer.3.experts[5]", "encoder.layer.3.experts[2]"),
     )  # fmt: skip
-    return replace(
+    found = replace(
         base,
         summary=replace(base.summary, refresh_temperature=0.00476, reasons={}),
         layers=layers,
         probe=probe,
         comparison=comparison,
         experts=experts,
-        reasons={"sampling": base.reasons["sampling"]},
+        reasons={name: base.reasons[name] for name in ("sampling", "spectra")},
     )
+    return with_spectra(found)
 
 
 @cache
@@ -410,11 +413,11 @@ def estimated(layer: LayerRecord) -> LayerRecord:
     engine = layer.engine
     if engine is not None and engine.efficiency is not None:
         share = engine.efficiency
-        engine = replace(engine, intervals={"efficiency": (_nine(0.9 * share), _nine(1.1 * share))})
+        engine = replace(engine, intervals={"efficiency": (nine(0.9 * share), nine(1.1 * share))})
     return replace(
         layer,
         intervals={
-            name: (_nine(0.9 * value), _nine(1.2 * value))
+            name: (nine(0.9 * value), nine(1.2 * value))
             for name in names
             if (value := getattr(layer, name)) is not None
         },
@@ -442,14 +445,14 @@ def _measured(layer: LayerRecord, index: int) -> LayerRecord:
         del reasons["refresh_temperature"]
     return replace(
         layer,
-        refresh_temperature=None if same else _nine(0.001 * (index + 1)),
+        refresh_temperature=None if same else nine(0.001 * (index + 1)),
         probe=LayerProbe(
             parameters=layer.parameters,
-            temperature=_nine(1e-6 * math.cos(index)),
-            heat=_nine(900.0 + index) if engine else None,
-            work=_nine(50.0 + index) if engine else None,
-            efficiency=_nine((50.0 + index) / (900.0 + index)) if engine else None,
-            reference_temperature=_nine(1e-7 * index),
+            temperature=nine(1e-6 * math.cos(index)),
+            heat=nine(900.0 + index) if engine else None,
+            work=nine(50.0 + index) if engine else None,
+            efficiency=nine((50.0 + index) / (900.0 + index)) if engine else None,
+            reference_temperature=nine(1e-7 * index),
             reference_efficiency=0.05 if engine else None,
             baseline_temperature=3e-6,
             baseline_efficiency=0.425 if engine else None,
@@ -461,7 +464,7 @@ def _measured(layer: LayerRecord, index: int) -> LayerRecord:
             energy_error=0.0 if same else 1e-7,
             entropy_change=0.0 if same else 0.002,
             entropy_error=0.0 if same else 0.0001,
-            distance=0.0 if same else _nine(0.01 * index),
+            distance=0.0 if same else nine(0.01 * index),
             cosine=1.0 if same else 0.9967,
             kept=1.0 if same else 0.9989,
             rank=None if same else 8,
@@ -475,7 +478,14 @@ def hostile() -> Card:
     """A card in which every name, id, file and evidence key is an attack."""
     base = realistic()
     layers = tuple(
-        replace(item, name=f"{name}{index}", tensor=name, dtype=name[:20], role=name or "linear")
+        replace(
+            item,
+            name=f"{name}{index}",
+            tensor=name,
+            dtype=name[:20],
+            role=name or "linear",
+            spectra=_hostile_spectra(name),
+        )
         for index, (item, name) in enumerate(zip(base.layers, HOSTILE_NAMES, strict=False))
     )
     findings = tuple(
@@ -507,6 +517,7 @@ def hostile() -> Card:
         model=model,
         layers=layers,
         experts=experts,
+        spectra=_hostile_summary(),
         probe=probe,
         comparison=comparison,
         findings=findings,
@@ -514,6 +525,24 @@ def hostile() -> Card:
         notes=HOSTILE_NAMES,
         reasons={"sampling": base.reasons["sampling"]},
     )
+
+
+def _hostile_spectra(name: str) -> LayerSpectra:
+    """Attacks in the place of every reason."""
+    why = name or "attack"
+    return LayerSpectra(matrix=None, slices=None, reasons={"matrix": why, "slices": why})
+
+
+def _hostile_summary() -> SpectraSummary:
+    names = (
+        "alpha", "alpha_weighted", "log_alpha_norm", "log_norm", "log_spectral_norm",
+        "stable_rank", "soft_rank", "ordered_fraction",
+    )  # fmt: skip
+    reasons = dict(zip(names, HOSTILE_NAMES, strict=False))
+    return SpectraSummary(
+        max_side=8192, spectra=0, fits=0, sampled=0, outliers=0, reasons=reasons,
+        **dict.fromkeys(names),
+    )  # fmt: skip
 
 
 def bare() -> Card:
