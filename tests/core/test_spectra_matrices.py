@@ -11,7 +11,7 @@ from support.memory_checkpoint import FLOATS, encode, random_values, stored
 
 from thermoscan.anatomy.model import Layer, Role
 from thermoscan.dtypes import DType
-from thermoscan.spectra import matrices
+from thermoscan.spectra import gram, matrices
 from thermoscan.spectra.describing import spectrum_of
 from thermoscan.spectra.gram import Eigenvalues, Shape, eigenvalues
 from thermoscan.spectra.matrices import matrices_of
@@ -68,9 +68,13 @@ def assert_same(found: Eigenvalues, *oracle: FloatArray) -> None:
     np.testing.assert_allclose(found.pooled, expected, rtol=0, atol=tolerance)
 
 
-@pytest.fixture(params=[1 << 21, 60], ids=["one block", "many blocks"], autouse=True)
-def block_elements(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrices, "BLOCK_ELEMENTS", request.param)
+@pytest.fixture(params=["one block", "many blocks", "read run by run"], autouse=True)
+def _cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "one block":
+        monkeypatch.setattr(gram, "BLOCK_ELEMENTS", (60, 60))
+        monkeypatch.setattr(matrices, "CHUNK_BYTES", 64)
+    if request.param == "read run by run":
+        monkeypatch.setattr(matrices, "GAP_BYTES", 0)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.label)

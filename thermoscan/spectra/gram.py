@@ -19,6 +19,10 @@ from thermoscan.spectra.matrices import Block, Matrix, blocks
 from thermoscan.theory.entropy import FloatArray, IntArray
 from thermoscan.theory.no_fit import NoFit
 
+BLOCK_ELEMENTS = (1 << 21, 1 << 24)
+"""Least and most elements of a block, between which it is as large as the Gram matrix: adding up
+costs no more than a few hundredths of the products, and both together are 3 · 8 M² bytes."""
+
 OVERFLOW = NoFit("the squares of its entries are out of the range of floating-point numbers")
 
 
@@ -101,20 +105,33 @@ def eigenvalues(
     Raises:
         ChangedError: The file is shorter than it was, or is not the same file any more.
     """
-    side = shape.columns if chosen is None else chosen.size
-    gram = np.zeros((shape.matrices, side, side))
-    product = np.empty((side, side))
-    non_finite, largest = 0, 0.0
-    for part in finite_parts(matrix, reader, shape, chosen):
-        non_finite += part.non_finite
-        largest = max(largest, float(np.abs(part.values).max(initial=0.0)))
-        with np.errstate(over="ignore", invalid="ignore"):
-            gram[part.place] += np.matmul(part.values.T, part.values, out=product)
-    if not np.isfinite(gram).all():
+    gram, non_finite, largest = _gram(matrix, reader, shape, chosen)
+    # No element is larger than the largest of its diagonal.
+    if not np.isfinite(np.diagonal(gram, axis1=1, axis2=2)).all():
         return OVERFLOW
     found = np.maximum(np.linalg.eigvalsh(gram), 0.0)
     sampled = None if chosen is None else shape.columns
-    return Eigenvalues(found, shape.rows, side, sampled, non_finite, largest)
+    return Eigenvalues(found, shape.rows, found.shape[1], sampled, non_finite, largest)
+
+
+def _gram(
+    matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None
+) -> tuple[FloatArray, int, float]:
+    """The Gram matrix of each of a layer's matrices, what is not finite, the largest magnitude."""
+    side = shape.columns if chosen is None else chosen.size
+    gram = np.zeros((shape.matrices, side, side))
+    product: FloatArray | None = None
+    non_finite, largest = 0, 0.0
+    for part in finite_parts(matrix, reader, shape, chosen):
+        non_finite += part.non_finite
+        largest = max(largest, part.largest)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if part.first:
+                np.matmul(part.values.T, part.values, out=gram[part.place])
+                continue
+            product = np.empty((side, side)) if product is None else product
+            gram[part.place] += np.matmul(part.values.T, part.values, out=product)
+    return gram, non_finite, largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +140,42 @@ class Part:
 
     Attributes:
         place: Which of the matrices.
+        first: Whether these are its first rows.
         values: float64 ``(some, columns)``, the smaller side along its columns; 0 for what is not
             finite.
         non_finite: Entries that are not.
+        largest: The largest magnitude of an entry.
     """
 
     place: int
+    first: bool
     values: FloatArray
     non_finite: int
+    largest: float
 
 
 def finite_parts(
     matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None
 ) -> Iterator[Part]:
     """Reads a layer's matrices part by part; see `eigenvalues`."""
-    for block in blocks(matrix, reader, shape.across_outputs):
+    side = shape.columns if chosen is None else chosen.size
+    least, most = BLOCK_ELEMENTS
+    elements = min(max(shape.matrices * side**2, least), most)
+    for block in blocks(matrix, reader, shape.across_outputs, elements):
         for place, values in enumerate(_parts(block, matrix, shape)):
             taken = values if chosen is None else values[:, chosen]
-            finite = np.isfinite(taken)
-            if finite.all():
-                yield Part(place, taken, 0)
-            else:
-                clean = np.where(finite, taken, 0.0)
-                yield Part(place, clean, int(finite.size - finite.sum()))
+            non_finite, largest = 0, _largest(taken)
+            if not math.isfinite(largest):
+                finite = np.isfinite(taken)
+                non_finite = int(finite.size - finite.sum())
+                taken = np.where(finite, taken, 0.0)
+                largest = _largest(taken)
+            yield Part(place, block.first == 0, taken, non_finite, largest)
+
+
+def _largest(values: FloatArray) -> float:
+    """The largest magnitude; NaN where there is one."""
+    return float(np.maximum(values.max(initial=0.0), -values.min(initial=0.0)))
 
 
 def _parts(block: Block, matrix: Matrix, shape: Shape) -> Iterator[FloatArray]:

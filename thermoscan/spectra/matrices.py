@@ -22,8 +22,11 @@ from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
 from thermoscan.theory.entropy import FloatArray, IntArray
 
-BLOCK_ELEMENTS = 1 << 21
-"""Elements of a block: 16 MB as float64."""
+CHUNK_BYTES = 1 << 19
+"""What is read and converted at once, so that it stays in the cache."""
+
+GAP_BYTES = 1 << 18
+"""What takes less time to read over than another call of the reader does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +112,32 @@ class Block:
     values: FloatArray
 
 
-def blocks(matrix: Matrix, reader: ByteReader, across_outputs: bool) -> Iterator[Block]:
-    """Reads a matrix block by block.
+def blocks(
+    matrix: Matrix, reader: ByteReader, across_outputs: bool, elements: int
+) -> Iterator[Block]:
+    """Reads a matrix block by block, each over the one before.
 
     Args:
         matrix: The matrix.
         reader: Where its bytes are.
         across_outputs: Whether a block has some outputs with all inputs of each, or some inputs
             with all outputs.
+        elements: Of a block, at most; more where one row or column is longer.
 
     Raises:
         ChangedError: The file is shorter than it was, or is not the same file any more.
     """
     if across_outputs:
-        yield from _rows(matrix, reader)
+        yield from _rows(matrix, reader, elements)
     elif matrix.outer == 1:
-        yield from _columns(matrix, reader)
+        yield from _columns(matrix, reader, elements)
     else:
-        yield from _outer_columns(matrix, reader)
+        yield from _outer_columns(matrix, reader, elements)
 
 
-def _rows(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
-    height = max(1, BLOCK_ELEMENTS // matrix.inputs)
+def _rows(matrix: Matrix, reader: ByteReader, elements: int) -> Iterator[Block]:
+    height = min(max(1, elements // matrix.inputs), matrix.outputs)
+    buffer = np.empty(height * matrix.inputs)
     for at in range(0, matrix.outputs, height):
         rows = min(height, matrix.outputs - at)
         runs = _Runs(
@@ -139,13 +146,15 @@ def _rows(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
             step=matrix.units * matrix.post,
             length=rows * matrix.post,
         )
-        stored = _read(runs, matrix.tensor, reader).reshape(matrix.outer, rows, matrix.post)
+        stored = _read(runs, matrix.tensor, reader, buffer)
+        stored = stored.reshape(matrix.outer, rows, matrix.post)
         yield Block(at, stored.transpose(1, 0, 2).reshape(rows, matrix.inputs))
 
 
-def _columns(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
+def _columns(matrix: Matrix, reader: ByteReader, elements: int) -> Iterator[Block]:
     """Where the inputs of an output follow each other: a piece of every row."""
-    width = max(1, BLOCK_ELEMENTS // matrix.outputs)
+    width = min(max(1, elements // matrix.outputs), matrix.post)
+    buffer = np.empty(width * matrix.outputs)
     for at in range(0, matrix.post, width):
         runs = _Runs(
             first=matrix.start + matrix.first * matrix.post + at,
@@ -153,21 +162,24 @@ def _columns(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
             step=matrix.post,
             length=min(width, matrix.post - at),
         )
-        yield Block(at, _read(runs, matrix.tensor, reader))
+        yield Block(at, _read(runs, matrix.tensor, reader, buffer))
 
 
-def _outer_columns(matrix: Matrix, reader: ByteReader) -> Iterator[Block]:
+def _outer_columns(matrix: Matrix, reader: ByteReader, elements: int) -> Iterator[Block]:
     """Where the outputs of an input follow each other."""
-    width = max(1, BLOCK_ELEMENTS // (matrix.outputs * matrix.post))
+    each = matrix.outputs * matrix.post
+    width = min(max(1, elements // each), matrix.outer)
+    buffer = np.empty(width * each)
     for at in range(0, matrix.outer, width):
         count = min(width, matrix.outer - at)
         runs = _Runs(
             first=matrix.start + (at * matrix.units + matrix.first) * matrix.post,
             count=count,
             step=matrix.units * matrix.post,
-            length=matrix.outputs * matrix.post,
+            length=each,
         )
-        stored = _read(runs, matrix.tensor, reader).reshape(count, matrix.outputs, matrix.post)
+        stored = _read(runs, matrix.tensor, reader, buffer)
+        stored = stored.reshape(count, matrix.outputs, matrix.post)
         laid = stored.transpose(1, 0, 2).reshape(matrix.outputs, count * matrix.post)
         yield Block(at * matrix.post, laid)
 
@@ -182,15 +194,32 @@ class _Runs:
     length: int
 
 
-def _read(runs: _Runs, tensor: Tensor, reader: ByteReader) -> FloatArray:
-    """Returns runs of a tensor's elements in memory order, float64 ``(count, length)``."""
-    itemsize = tensor.dtype.itemsize
-    stored = np.empty((runs.count, runs.length * itemsize), np.uint8)
+def _read(runs: _Runs, tensor: Tensor, reader: ByteReader, buffer: FloatArray) -> FloatArray:
+    """Returns runs of a tensor's elements in memory order, ``(count, length)``, in the buffer."""
+    found = buffer[: runs.count * runs.length].reshape(runs.count, runs.length)
     if runs.step == runs.length:
-        read_elements(reader, tensor, runs.first * itemsize, stored.reshape(-1).data)
+        size = runs.count * runs.length
+        _fill(found.reshape(1, size), _Runs(runs.first, 1, size, size), tensor, reader)
     else:
-        for index, row in enumerate(stored):
-            at = runs.first + index * runs.step
-            read_elements(reader, tensor, at * itemsize, row.data)
-    bits = bits_of(stored.reshape(-1).data, tensor.dtype)
-    return values(bits, tensor.dtype).reshape(runs.count, runs.length)
+        _fill(found, runs, tensor, reader)
+    return found
+
+
+def _fill(into: FloatArray, runs: _Runs, tensor: Tensor, reader: ByteReader) -> None:
+    """Reads several runs at once, with what lies between them, or one run in pieces."""
+    itemsize = tensor.dtype.itemsize
+    near = (runs.step - runs.length) * itemsize <= GAP_BYTES
+    height = max(1, CHUNK_BYTES // (runs.step * itemsize)) if near else 1
+    width = min(runs.length, CHUNK_BYTES // itemsize)
+    for at in range(0, runs.count, height):
+        for begin in range(0, runs.length, width):
+            target = into[at : at + height, begin : begin + width]
+            rows, columns = target.shape
+            step = runs.step if rows > 1 else columns
+            stored = np.empty(rows * step * itemsize, np.uint8)
+            # Behind the run of the last row, the tensor may be over.
+            held = stored[: ((rows - 1) * step + columns) * itemsize]
+            first = runs.first + at * runs.step + begin
+            read_elements(reader, tensor, first * itemsize, held.data)
+            bits = bits_of(stored.data, tensor.dtype).reshape(rows, step)
+            target[:] = values(bits[:, :columns], tensor.dtype)

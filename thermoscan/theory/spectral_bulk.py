@@ -145,4 +145,5 @@ def _error(inside: FloatArray, law: MarchenkoPastur, noise: _Noise) -> float:
     The latter is how far the temperature is off by which the medians would agree.
     """
     expected = float(law.quantile(np.array(0.5)))
-    return math.hypot(math.sqrt(2 / noise.freedom), float(np.median(inside)) / expected - 1)
+    median = float(inside[(inside.size - 1) // 2] + inside[inside.size // 2]) / 2
+    return math.hypot(math.sqrt(2 / noise.freedom), median / expected - 1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -47,6 +48,7 @@ _QUANTILE = (
 )
 
 
+@cache
 def quantile(probability: float) -> float:
     """Returns the s that the law stays below with this probability.
 
@@ -66,6 +68,7 @@ class Fluctuation:
     deviation: float
 
 
+@cache
 def largest_of(count: int) -> Fluctuation:
     """Returns how the largest of `count` independent values of the law is distributed.
 
