@@ -20,6 +20,7 @@ class Measure:
         logarithmic: Decades if True; else from 0 to 1.
         floor: Smallest value that a logarithmic axis tells apart.
         landmarks: Values to draw a line at, with their names.
+        shaded: Whether to shade what lies between its two landmarks.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Measure:
     logarithmic: bool
     floor: float = 1e-12
     landmarks: tuple[tuple[float, str], ...] = ()
+    shaded: bool = False
 
 
 PROFILE = Measure(

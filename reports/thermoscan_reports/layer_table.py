@@ -56,6 +56,17 @@ BASE = (
     Column("change.cosine", "cos", "cosine with the base"),
 )
 
+SPECTRA = (
+    Column("spectra.counted.tail.alpha", "α", "exponent of the spectrum’s tail"),
+    Column("spectra.counted.stable_rank", "stable rank", "Σλ over the largest eigenvalue"),
+    Column("spectra.counted.effective_rank", "eff. rank", "exponential of the spectral entropy"),
+    Column(
+        "spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ that the outliers hold"
+    ),
+)
+# Where no spectrum counts, it is for want of that of the matrix.
+_REASON_UNDER = {"counted": "matrix"}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -88,9 +99,10 @@ class LayerTable:
 
 
 def columns_of(card: Card) -> tuple[Column, ...]:
-    """Returns the columns of numbers that a card has: more of a sample, a run or a comparison."""
-    sample = SAMPLE if card.sampling else ()
-    return WEIGHTS + sample + (DATA if card.probe else ()) + (BASE if card.comparison else ())
+    """Returns the columns of numbers that a card has: more of a sample, spectra, data or a base."""
+    sample, spectra = SAMPLE if card.sampling else (), SPECTRA if card.spectra else ()
+    data, base = DATA if card.probe else (), BASE if card.comparison else ()
+    return WEIGHTS + sample + spectra + data + base
 
 
 def table_of(card: Card) -> LayerTable:
@@ -142,7 +154,7 @@ def number(layer: LayerRecord, path: str) -> tuple[float | None, str]:
     for name in path.split("."):
         value = getattr(owner, name)
         if value is None:
-            return None, owner.reasons.get(name, "not known")
+            return None, owner.reasons.get(_REASON_UNDER.get(name, name), "not known")
         owner = value
     return owner, ""
 

@@ -13,6 +13,7 @@ from thermoscan.card import Card, CoverageItem, Finding, Probe, Sampling, Summar
 from thermoscan.text import printable
 from thermoscan_reports.blocks import Block, blocks_of
 from thermoscan_reports.numbers import NULL, percent, scaled, shown
+from thermoscan_reports.spectra import spectra_of
 from thermoscan_reports.verdict import Verdict, verdict_of
 
 SEVERITIES = ("error", "warning", "info")
@@ -91,6 +92,7 @@ class Page:
     findings_more: int
     not_looked_for: str | None
     blocks: tuple[Block, ...]
+    spectra: Block | None
     coverage: tuple[CoverageRow, ...]
     files: tuple[FileRow, ...]
     files_more: int
@@ -113,6 +115,7 @@ def page_of(card: Card) -> Page:
         findings_more=len(groups[_GROUPS_SHOWN:]),
         not_looked_for=_not_looked_for(card),
         blocks=blocks_of(card),
+        spectra=spectra_of(card),
         coverage=_coverage(card),
         files=files[:_FILES_SHOWN],
         files_more=len(files[_FILES_SHOWN:]),

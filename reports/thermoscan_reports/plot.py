@@ -36,6 +36,14 @@ _LETTER = 7
 ORDER = Measure("order", "J", "Order J, nats per parameter", True, floor=1e-4)
 EFFICIENCY = Measure("engine.efficiency", "η", "Work efficiency η, estimated", False)
 MEASURED = Measure("probe.efficiency", "η", "Work efficiency η, measured on data", False)
+ALPHA = Measure(
+    "spectra.counted.tail.alpha",
+    "α",
+    "Tail exponent α",
+    True,
+    landmarks=((2.0, "WW 2"), (6.0, "WW 6")),
+    shaded=True,
+)
 DISTANCE = Measure("change.distance", "Δ", "Distance from the base Δ, relative", True, floor=1e-8)
 
 

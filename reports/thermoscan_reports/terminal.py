@@ -27,11 +27,16 @@ from thermoscan_reports.page import Page, page_of
 _STYLES = {"ok": "bold green", "info": "bold cyan", "warning": "bold yellow", "error": "bold red"}
 _MARKS = {"ok": "✓", "info": "i", "warning": "!", "error": "✗"}
 _DEFAULT_WIDTH = 100
+#: Columns that the table of roles takes with those of spectra.
+_WIDE = 96
 
 
 @dataclass(frozen=True)
 class RoleLine:
-    """The layers of one role: how many, their parameters, and medians with the range of τ."""
+    """The layers of one role: how many, their parameters, and medians with the range of τ.
+
+    `alpha` and `ordered` are of their spectra.
+    """
 
     role: str
     layers: int
@@ -40,6 +45,8 @@ class RoleLine:
     span: str
     order: str
     efficiency: str
+    alpha: str
+    ordered: str
 
 
 class TerminalReporter:
@@ -74,8 +81,9 @@ class TerminalReporter:
                 _figures(page),
                 *_findings(page),
                 "",
-                _roles(card),
+                _roles(card, spectra=card.spectra is not None and self.width >= _WIDE),
                 *_blocks(page),
+                *_spectra(page),
                 "",
                 _foot(page),
             ):
@@ -103,6 +111,8 @@ def _role_line(role: str, layers: list[LayerRecord]) -> RoleLine:
         span=span,
         order=_median(_values(layers, "order")),
         efficiency=_median(_values(layers, "engine.efficiency")),
+        alpha=_median(_values(layers, "spectra.counted.tail.alpha")),
+        ordered=_median(_values(layers, "spectra.counted.bulk.ordered_fraction")),
     )
 
 
@@ -158,16 +168,19 @@ def _indented(text: Text) -> Padding:
     return Padding(text, (0, 0, 0, 4))
 
 
-def _roles(card: Card) -> Table:
+def _roles(card: Card, *, spectra: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("\nrole")
     # Headers of two lines leave room for the roles at 80 columns.
-    for name in ("\nlayers", "\nparams", "median\nτ", "\nrange of τ", "median\nJ", "median\nη"):
+    names = ["\nlayers", "\nparams", "median\nτ", "\nrange of τ", "median\nJ", "median\nη"]
+    if spectra:
+        names += ["median\nα", "median\nordered"]
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for line in role_lines(card):
         texts = (line.role, f"{line.layers:,}", line.parameters, line.reduced, line.span,
-                 line.order, line.efficiency)  # fmt: skip
-        table.add_row(*map(Text, texts))
+                 line.order, line.efficiency, line.alpha, line.ordered)  # fmt: skip
+        table.add_row(*map(Text, texts[: 1 + len(names)]))
     return table
 
 
@@ -183,6 +196,12 @@ def _blocks(page: Page) -> Iterator[RenderableType]:
         yield table
         if block.more:
             yield Text(f"{block.more:,} more are in the JSON card", "dim")
+
+
+def _spectra(page: Page) -> Iterator[Text]:
+    if page.spectra:
+        title, (gist, *_) = page.spectra.title, page.spectra.sentences
+        yield Text().append(f"\n{title}: ", "bold").append(gist)
 
 
 def _foot(page: Page) -> Text:

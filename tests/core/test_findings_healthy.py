@@ -13,7 +13,17 @@ import torch
 import transformers
 from support.measuring import found_in, measured, measured_copy
 
-from thermoscan.findings import copies, find, lineage, peers, storage, training, units, values
+from thermoscan.findings import (
+    copies,
+    find,
+    lineage,
+    peers,
+    spectra,
+    storage,
+    training,
+    units,
+    values,
+)
 from thermoscan.findings.gather import NEED_EVERY_BYTE
 from thermoscan.findings.kinds import Kind, figure, size
 from thermoscan.findings.training import at_initialisation
@@ -127,7 +137,7 @@ def test_random_trained_models_of_many_shapes_yield_no_findings() -> None:
 
 
 def test_the_documentation_lists_every_kind_with_its_severity_and_what_needs_every_byte() -> None:
-    modules = (copies, lineage, peers, storage, training, units, values)
+    modules = (copies, lineage, peers, spectra, storage, training, units, values)
     kinds = {
         (each.code, each.severity)
         for module in modules

@@ -8,7 +8,6 @@ rewrites the tables of docs/weightwatcher.md.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import parity
+from support import parity, parity_page
 from support.parity_inputs import WAYS, Input, inputs, without_torch
 from support.parity_subjects import RECORDED, Subject, live, recorded
 
@@ -31,12 +30,15 @@ from thermoscan.options import SpectraOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "weightwatcher.md"
 GOLDENS = Path(__file__).parent / "goldens" / "weightwatcher"
-SPECTRA = ScanOptions(spectra=SpectraOptions(shuffle=True))
+SPECTRA = ScanOptions(spectra=SpectraOptions())
+SHUFFLED = ScanOptions(spectra=SpectraOptions(shuffle=True))
 
-EVERYTHING = {"mp_fit": True, "randomize": True, "detX": True}
+TRUNCATED = {"layers": [2], "fit": "TPL", "pl_package": "powerlaw"}
+
+EVERYTHING = {"layers": [2], "mp_fit": True, "randomize": True, "detX": True}
 """What `analyze` gives on request beside another fit."""
 
-CHECKED = {"minilm": [7, 42, 53], "crepe-full": [9]}
+CHECKED = {"minilm": [7, 42, 53]}
 """Layers that WeightWatcher analyses anew whenever the tests run, by its numbers."""
 
 
@@ -67,7 +69,9 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Both:
-    assert weightwatcher.installed(), "WeightWatcher is missing: make .venv-rivals/weightwatcher/0.7.7"
+    assert weightwatcher.installed(), (
+        "WeightWatcher is missing: make .venv-rivals/weightwatcher/0.7.7"
+    )
     folder = tmp_path_factory.mktemp("parity")
     if pytestconfig.getoption("--update-goldens"):
         _record()
@@ -79,7 +83,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
         f"again {name}": Job((str(recorded(name).watched),), options={"layers": layers})
         for name, layers in CHECKED.items()
     }
-    for options in ({"fit": "TPL"}, EVERYTHING):
+    for options in (TRUNCATED, EVERYTHING):
         jobs[f"options {'+'.join(options)}"] = Job((str(mlp.watched),), options=options)
     jobs |= {f"{each.path} {job.given}": job for each in failing for job in each.jobs()}
     answers = dict(zip(jobs, weightwatcher.ask(list(jobs.values())), strict=True))
@@ -101,7 +105,10 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
             if name.startswith("options ")
         },
         failures=[
-            *((each, [answers[f"{each.path} {job.given}"] for job in each.jobs()]) for each in failing),
+            *(
+                (each, [answers[f"{each.path} {job.given}"] for job in each.jobs()])
+                for each in failing
+            ),
             (last, alone),
         ],
         cells=[
@@ -144,9 +151,9 @@ def test_every_row_of_weightwatchers_is_compared(both: Both) -> None:
 def test_what_has_no_row_there_has_too_few_or_too_many_eigenvalues(both: Both) -> None:
     for name, card in both.cards.items():
         rows = {row["longname"] for row in both.rows[name]}
-        for layer, spectrum in parity.spectra_by_name(card).items():
-            analysed = parity.FEWEST <= spectrum.num_evals <= parity.MOST
-            assert (layer in rows) == analysed, (name, layer)
+        assert rows == {parity.name_there(each) for each in card.layers if parity.has_row(each)}
+    left_out = len(both.cards["crepe-full"].layers) - len(both.rows["crepe-full"])
+    assert left_out == 2
 
 
 def test_every_column_of_weightwatchers_is_in_the_tables(both: Both) -> None:
@@ -163,19 +170,16 @@ def test_what_was_recorded_is_what_it_says_today(both: Both, name: str) -> None:
     assert len(both.again[name]) == len(CHECKED[name])
     for row in both.again[name]:
         for key, value in row.items():
-            assert before[row["longname"]][key] == pytest.approx(value, rel=1e-9), key
+            kept = before[row["longname"]][key]
+            assert kept == (value if isinstance(value, str) else pytest.approx(value, rel=1e-9))
 
 
 def test_means_over_layers_are_those_of_get_summary(both: Both) -> None:
-    compared = set()
-    for name, summary in both.summaries.items():
-        if all(row["status"] == "success" for row in both.rows[name]):
-            ours = both.cards[name].spectra
-            assert ours is not None
-            found = {key: getattr(ours, key) for key in summary}
-            assert found == pytest.approx(dict(summary), rel=parity.TOLERANCE), name
-            compared.add(name)
-    assert compared == {each.name for each in both.subjects} - {"edges"}
+    for name in ("crepe-tiny", "mlp", "embedding", "gpt2", "gpt2-fused"):
+        ours, summary = both.cards[name].spectra, both.summaries[name]
+        assert len(summary) == 6
+        found = {key: getattr(ours, key) for key in summary}
+        assert found == pytest.approx(dict(summary), rel=parity.TOLERANCE), name
 
 
 def test_what_it_fails_on_has_a_spectrum(both: Both) -> None:
@@ -186,8 +190,8 @@ def test_what_it_fails_on_has_a_spectrum(both: Both) -> None:
 
 def test_bfloat16_needs_neither_torch_nor_a_second_core(both: Both) -> None:
     given, _ = both.failures[-1]
-    done = subprocess.run([sys.executable, "-c", _ALONE, str(given.path)], capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    command = [sys.executable, "-c", _ALONE, str(given.path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     _check(card_io.from_json(done.stdout.decode()), given)
 
 
@@ -208,9 +212,9 @@ def _check(card: Card, given: Input) -> None:
         assert spectra is not None
         assert spectra.matrix is not None
         values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
-        assert spectra.matrix.sv_max == pytest.approx(values[0], rel=1e-9)
-        assert spectra.matrix.sv_min == pytest.approx(values[-1], rel=1e-9)
-        assert spectra.matrix.norm == pytest.approx((values**2).sum(), rel=1e-9)
+        assert spectra.matrix.sv_max == pytest.approx(values[0], rel=1e-8)
+        assert spectra.matrix.sv_min == pytest.approx(values[-1], rel=1e-8)
+        assert spectra.matrix.norm == pytest.approx((values**2).sum(), rel=1e-8)
 
 
 def test_entries_that_are_not_finite_are_said_to_count_as_zero(both: Both) -> None:
@@ -220,29 +224,30 @@ def test_entries_that_are_not_finite_are_said_to_count_as_zero(both: Both) -> No
 
 def test_the_page_shows_the_tables(both: Both, pytestconfig: pytest.Config) -> None:
     tables = {
-        "equal": parity.equal_table(parity.judge(both.cells)),
-        "other": parity.other_table(_seen(both)),
-        "ours": parity.ours_alone(),
-        "failures": parity.failure_table(_failures(both)),
+        "equal": parity_page.equal_table(parity.judge(both.cells)),
+        "other": parity_page.other_table(_seen(both)),
+        "ours": parity_page.ours_alone(),
+        "failures": parity_page.failure_table(_failures(both)),
     }
     for name, table in tables.items():
         committed = _block(name, table if pytestconfig.getoption("--update-goldens") else None)
-        assert parity.without_figures(committed) == parity.without_figures(table), name
+        assert parity_page.without_figures(committed) == parity_page.without_figures(table), name
 
 
 def _seen(both: Both) -> Mapping[str, tuple[float, float | None]]:
-    """Both figures of the MLP's first layer."""
+    """Both figures of the MLP's second layer."""
     rows = [rows[0] for rows in both.requested.values()]
-    spectrum = parity.spectra_by_name(both.cards["mlp"])[rows[0]["longname"]]
+    path = next(each.scanned for each in both.subjects if each.name == "mlp")
+    spectrum = parity.spectra_by_name(scan(str(path), SHUFFLED))[rows[0]["longname"]]
     return {
         name: (next(row[name] for row in rows if name in row), other.ours.value(spectrum))
         for name, other in parity.UNEQUAL.items()
     }
 
 
-def _failures(both: Both) -> list[parity.Failure]:
+def _failures(both: Both) -> list[parity_page.Failure]:
     return [
-        parity.Failure(
+        parity_page.Failure(
             what=given.what,
             given=WAYS[job.given],
             outcome=given.outcome(answer),
@@ -256,10 +261,10 @@ def _failures(both: Both) -> list[parity.Failure]:
 def _block(name: str, table: str | None) -> str:
     """Returns what the page has between two comments, after it was rewritten."""
     text = PAGE.read_text()
-    pattern = re.compile(f"(<!-- {name} -->\n)(.*?)(\n<!-- /{name} -->)", re.DOTALL)
+    pattern = re.compile(f"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
     found = pattern.search(text)
     assert found, name
-    if table is None:
-        return found[2]
-    PAGE.write_text(text[: found.start(2)] + table + text[found.end(2) :])
-    return table
+    if table is not None:
+        PAGE.write_text(f"{text[: found.start(2)]}{table}\n{text[found.end(2) :]}")
+        return table
+    return found[2].removesuffix("\n")

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from thermoscan.checkpoint import OpenOptions
 from thermoscan.findings import find
 from thermoscan.options import ScanOptions
-from thermoscan.scanner.measure import measure
+from thermoscan.scanner import survey
 from thermoscan.scanner.measurement import Measurement
 from thermoscan_adapters.disk import DiskAdapter
 
@@ -24,10 +24,14 @@ Found = tuple[str, str, str | None]
 def measured(path: Path, options: ScanOptions | None = None) -> Measurement:
     """Returns the measurement of the checkpoint at `path`."""
     with DiskAdapter().open(str(path), OpenOptions()) as checkpoint:
-        return measure(checkpoint, options or ScanOptions(), lambda _done, _total: None)
+        return survey(checkpoint, options or ScanOptions(), lambda _done, _total: None)[0]
 
 
-def measured_copy(state: Mapping[str, torch.Tensor], config: Path | None = None) -> Measurement:
+def measured_copy(
+    state: Mapping[str, torch.Tensor],
+    config: Path | None = None,
+    options: ScanOptions | None = None,
+) -> Measurement:
     """Returns the measurement of these tensors, with the configuration of the folder `config`.
 
     They are written to a folder that is gone afterwards, because pytest keeps its own.
@@ -37,7 +41,7 @@ def measured_copy(state: Mapping[str, torch.Tensor], config: Path | None = None)
         save_file(dict(state), folder / "model.safetensors")
         if config is not None:
             shutil.copy(config / "config.json", folder)
-        return measured(folder)
+        return measured(folder, options)
 
 
 def found_in(measurement: Measurement) -> list[Found]:

@@ -8,29 +8,21 @@ columns of WeightWatcher that are another quantity here, or none.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from thermoscan.card import Card
-from thermoscan.card_spectra import (
-    Bulk,
-    PowerLaw,
-    ShuffledSpectrum,
-    SpectralNull,
-    Spectrum,
-    TruncatedPowerLaw,
-)
+from thermoscan.card import Card, LayerRecord
+from thermoscan.card_spectra import Spectrum
 
 TOLERANCE = 1e-6
 """Relative difference up to which two figures are equal."""
 
 FEWEST, MOST = 8, 15_000
-"""Eigenvalues that a matrix must have for WeightWatcher to give it a row."""
+"""Eigenvalues that WeightWatcher must count in a matrix to give it a row."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +120,18 @@ _BRUTE = "theirs is a search by steps of 1 % for what fits a smoothed histogram 
 _DICE = "theirs is drawn without a seed, so that no two runs agree"
 
 _OTHER_TAIL = (
-    "theirs has a tail of its own, chosen by the distance to the truncated law; ours is that of the "
-    "power law, so that both laws can be compared"
+    "theirs has a tail of its own, where it is fitted at all: with powerlaw 2.0, which pip "
+    "installs today, it is -1 for every layer. Ours is that of the "
+    "power law, so that both can be compared"
 )
 
 UNEQUAL = {
-    "alpha": Other("fit='TPL'", Column("alpha", "truncated.alpha"), _OTHER_TAIL),
-    "Lambda": Other("fit='TPL'", Column("Lambda", "truncated.rate"), _OTHER_TAIL),
+    "alpha": Other(
+        "fit='TPL', pl_package='powerlaw'", Column("alpha", "truncated.alpha"), _OTHER_TAIL
+    ),
+    "Lambda": Other(
+        "fit='TPL', pl_package='powerlaw'", Column("Lambda", "truncated.rate"), _OTHER_TAIL
+    ),
     "sigma_mp": Other(
         "mp_fit",
         Column(
@@ -340,8 +337,25 @@ def spectra_by_name(card: Card) -> dict[str, Spectrum]:
         assert layer.spectra is not None
         spectrum = layer.spectra.slices or layer.spectra.matrix
         if spectrum is not None:
-            found[layer.name.removesuffix(".weight")] = spectrum
+            found[name_there(layer)] = spectrum
     return found
+
+
+def name_there(layer: LayerRecord) -> str:
+    """Returns what WeightWatcher calls a layer."""
+    return layer.name.removesuffix(".weight")
+
+
+def has_row(layer: LayerRecord) -> bool:
+    """Says whether WeightWatcher gives this layer a row, by the sides as it swaps them."""
+    assert layer.spectra is not None
+    spectrum = layer.spectra.slices or layer.spectra.matrix
+    assert spectrum is not None
+    outputs, inputs = layer.shape
+    swaps = spectrum.matrices if outputs < inputs // spectrum.matrices else 0
+    swapped = swaps > 1 and swaps % 2 == 0
+    side = spectrum.rows if swapped else spectrum.columns
+    return FEWEST <= side * spectrum.matrices <= MOST
 
 
 @dataclass(frozen=True)
@@ -385,94 +399,3 @@ def _marks(cell: Cell) -> set[str]:
         if name in each.columns and each.holds(cell):
             return {mark}
     return set()
-
-
-# -- the page --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An input that WeightWatcher does not analyse.
-
-    Attributes:
-        what: The input.
-        given: How WeightWatcher got it.
-        outcome: What it did.
-        ours: The spectra that the package gives.
-    """
-
-    what: str
-    given: str
-    outcome: str
-    ours: str
-
-
-def equal_table(verdicts: Sequence[Verdict]) -> str:
-    """Returns the table of what both have, with the exceptions below it."""
-    lines = ["| WeightWatcher | here | equal | largest difference seen |", "|---|---|---|---|"]
-    for each in verdicts:
-        equal = "yes" if not each.marks else f"yes, but: {', '.join(each.marks)}"
-        seen = f"{each.largest:.0e}" if each.largest else "0"
-        lines.append(f"| `{each.column.theirs}` | {_code(each.column.ours)} | {equal} | {seen} |")
-    lines += [f"| `{theirs}` | {ours} | names the layer | |" for theirs, ours in NAMES.items()]
-    lines.append("")
-    lines += [f"- **{mark}**: {each.reason}." for mark, each in EXCEPTIONS.items()]
-    return "\n".join(lines)
-
-
-def other_table(seen: Mapping[str, tuple[float, float | None]]) -> str:
-    """Returns the table of what WeightWatcher gives on request.
-
-    Args:
-        seen: Name of a column of `UNEQUAL` -> both figures for one layer.
-    """
-    lines = [
-        "| WeightWatcher | asked for by | here | why not equal | seen on one layer |",
-        "|---|---|---|---|---|",
-    ]
-    for name, other in UNEQUAL.items():
-        figures = " and ".join("none" if each is None else f"{each:.3g}" for each in seen[name])
-        ours = _code(other.ours.ours)
-        lines.append(f"| `{name}` | `{other.asked}` | {ours} | {other.why} | {figures} |")
-    lines += [f"| `{name}` | `{asked}` | none | not computed | |" for name, asked in ABSENT.items()]
-    return "\n".join(lines)
-
-
-def ours_alone() -> str:
-    """Returns the fields of a spectrum that WeightWatcher has nothing for."""
-    used = {each.ours for each in COLUMNS} | {each.ours.ours for each in UNEQUAL.values()}
-    used |= {"bulk.temperature"}  # what sigma_mp is the root of
-    parts = {
-        "": Spectrum,
-        "tail.": PowerLaw,
-        "truncated.": TruncatedPowerLaw,
-        "bulk.": Bulk,
-        "null.": SpectralNull,
-        "shuffled.": ShuffledSpectrum,
-    }
-    apart = {"reasons", "change", *(name.removesuffix(".") for name in parts)}
-    names = [
-        f"`{prefix}{field.name}`"
-        for prefix, kind in parts.items()
-        for field in fields(kind)
-        if field.name not in apart and prefix + field.name not in used
-    ]
-    return ", ".join(names)
-
-
-def failure_table(failures: Sequence[Failure]) -> str:
-    """Returns the table of inputs that WeightWatcher does not analyse."""
-    lines = ["| input | given as | WeightWatcher | thermoscan |", "|---|---|---|---|"]
-    lines += [f"| {f.what} | {f.given} | {f.outcome} | {f.ours} |" for f in failures]
-    return "\n".join(lines)
-
-
-def without_figures(table: str) -> str:
-    """Returns the table without its last column where that holds what one run saw."""
-    if " seen" not in table.splitlines()[0]:
-        return table
-    return re.sub(r"^(\|.*\|)[^|\n]*\|$", r"\1", table, flags=re.MULTILINE)
-
-
-def _code(ours: str) -> str:
-    return f"`{ours}`" if re.fullmatch(r"[a-z_.]+", ours) else ours

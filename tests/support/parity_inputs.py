@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+
 from studies.weightwatcher import Answer, Job
 
 State = dict[str, torch.Tensor]
@@ -85,7 +86,9 @@ def _not_a_number(plain: State, folder: Path) -> Input:
     broken[3, 5], broken[7, 2] = np.nan, np.inf
     save_file(plain | {"0.weight": broken}, path)
     held = {"0.weight": np.nan_to_num(broken.numpy(), nan=0.0, posinf=0.0)}
-    return Input("a NaN and an infinite element", path, held | {"2.weight": plain["2.weight"].numpy()})
+    return Input(
+        "a NaN and an infinite element", path, held | {"2.weight": plain["2.weight"].numpy()}
+    )
 
 
 def _tall(plain: State, folder: Path) -> Input:

@@ -64,21 +64,17 @@ def live(folder: Path) -> list[Subject]:
 
 
 def _mlp() -> Tensors:
-    import torch
     from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
 
     inputs, labels = load_digits(return_X_y=True)
-    torch.manual_seed(0)
-    sizes = (64, 48, 32, 10)
-    layers = [torch.nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False)]
-    model = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    x, y = torch.tensor(inputs / 16, dtype=torch.float32), torch.tensor(labels)
-    for _ in range(60):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
-    return {name: value.numpy() for name, value in model.state_dict().items()}
+    model = MLPClassifier((48, 32), learning_rate_init=0.01, random_state=0)
+    for _ in range(10):
+        model.partial_fit(inputs / 16, labels, classes=range(10))
+    return {
+        f"{index}.weight": np.ascontiguousarray(each.T, dtype=np.float32)
+        for index, each in enumerate(model.coefs_)
+    }
 
 
 def _embedding() -> Tensors:
@@ -105,9 +101,7 @@ def _edges() -> Tensors:
         "zero.weight": np.zeros((16, 24)),
     }
     # Single precision: WeightWatcher rounds anything else to it before it looks.
-    return {
-        name: np.ascontiguousarray(each, dtype=np.float32) for name, each in tensors.items()
-    }
+    return {name: np.ascontiguousarray(each, dtype=np.float32) for name, each in tensors.items()}
 
 
 def _gpt2(folder: Path) -> list[Subject]:

@@ -1,7 +1,7 @@
 """Spectra for the cards of tests, whose figures agree with each other by their definitions.
 
-A layer's spectrum is that of a random matrix at nine tenths of the layer's temperature, and a tail
-above it that holds the rest of the energy.
+A layer's spectrum is that of a random matrix somewhat colder than the layer, and a tail above it
+that holds the rest of the energy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOT_SHUFFLED = "shuffling was not asked for"
 NO_BASE = "no base checkpoint was given"
 WHOLE = "its smaller side was taken whole"
 NO_TRAP = "its largest entry makes no eigenvalue beyond the bulk"
-_ORDERED = 0.1
+_GOLDEN = (math.sqrt(5) - 1) / 2
 # Mean and standard deviation of the Tracy-Widom law of real matrices.
 _TRACY_WIDOM = (-1.2065335745820, 1.2680340580)
 
@@ -61,8 +61,10 @@ def _spectra(layer: LayerRecord, index: int) -> LayerSpectra:
         why = {"matrix": NOT_FINITE, "slices": NO_KERNEL}
         return LayerSpectra(matrix=None, slices=None, reasons=why)
     temperature = layer.temperature or 0.0
-    alpha = None if index == 3 else nine(2.4 + 2.2 * math.sin(index) ** 2)
-    matrix = spectrum(layer.shape, temperature, alpha)
+    share = index * _GOLDEN % 1
+    alpha = None if index == 3 else nine(1.7 * math.exp(1.6 * share**3))
+    ordered = nine(0.05 + 0.3 * (7 * share % 1))
+    matrix = spectrum(layer.shape, temperature, alpha, ordered)
     if index == 4:
         shuffled = ShuffledSpectrum(0, nine(0.2 * matrix.spectral_norm), 1, 0.2, 0.184)
         reasons = {name: why for name, why in matrix.reasons.items() if name != "shuffled"}
@@ -72,19 +74,24 @@ def _spectra(layer: LayerRecord, index: int) -> LayerSpectra:
     if layer.role != "convolution":
         return LayerSpectra(matrix=matrix, slices=None, reasons={"slices": NO_KERNEL})
     outputs, inputs = layer.shape
-    slices = spectrum((outputs, inputs // 9), temperature / 2, alpha, matrices=9)
+    slices = spectrum((outputs, inputs // 9), temperature / 2, alpha, ordered, matrices=9)
     return LayerSpectra(matrix=matrix, slices=slices)
 
 
 def spectrum(
-    shape: tuple[int, int], temperature: float, alpha: float | None, *, matrices: int = 1
+    shape: tuple[int, int],
+    temperature: float,
+    alpha: float | None,
+    ordered: float,
+    *,
+    matrices: int = 1,
 ) -> Spectrum:
     """A spectrum at a temperature, with a power law where `alpha` is given."""
     rows, columns = max(shape), min(shape)
     norm = matrices * rows * columns * temperature
-    bulk = _bulk(rows, columns, temperature)
+    bulk = _bulk(rows, columns, temperature, ordered)
     largest = bulk.edge_high / bulk.soft_rank
-    entropy = math.log(matrices * columns) - 0.5 * columns / rows - _ORDERED
+    entropy = math.log(matrices * columns) - 0.5 * columns / rows - ordered
     reasons = {"sampled": WHOLE, "shuffled": NOT_SHUFFLED, "change": NO_BASE}
     tail = truncated = None
     if alpha is None:
@@ -121,15 +128,15 @@ def spectrum(
     )
 
 
-def _bulk(rows: int, columns: int, temperature: float) -> Bulk:
-    cooler = (1 - _ORDERED) * temperature
+def _bulk(rows: int, columns: int, temperature: float, ordered: float) -> Bulk:
+    cooler = (1 - ordered) * temperature
     outliers = max(1, columns // 30)
     return Bulk(
         temperature=nine(cooler),
         edge_low=nine(cooler * (math.sqrt(rows) - math.sqrt(columns)) ** 2),
         edge_high=nine(cooler * (math.sqrt(rows) + math.sqrt(columns)) ** 2),
-        soft_rank=0.25,
-        ordered_fraction=_ORDERED,
+        soft_rank=nine(0.6 - ordered),
+        ordered_fraction=ordered,
         outliers=outliers,
         outliers_low=outliers - 1,
         outliers_high=outliers + 2,
@@ -192,6 +199,8 @@ def _changed(matrix: Spectrum, distance: float) -> Spectrum:
 def _summary(layers: Sequence[LayerSpectra]) -> SpectraSummary:
     spectra = [each for layer in layers if (each := layer.slices or layer.matrix)]
     tails = [each.tail for each in spectra if each.tail]
+    bulks = [(each.norm, each.bulk) for each in spectra if each.bulk]
+    energy = sum(norm for norm, _ in bulks)
     return SpectraSummary(
         max_side=8192,
         spectra=len(spectra),
@@ -203,9 +212,9 @@ def _summary(layers: Sequence[LayerSpectra]) -> SpectraSummary:
         log_norm=_mean([each.log_norm for each in spectra]),
         log_spectral_norm=_mean([each.log_spectral_norm for each in spectra]),
         stable_rank=_mean([each.stable_rank for each in spectra]),
-        soft_rank=_mean([each.bulk.soft_rank for each in spectra if each.bulk]),
-        ordered_fraction=_ORDERED,
-        outliers=sum(each.bulk.outliers for each in spectra if each.bulk),
+        soft_rank=_mean([bulk.soft_rank for _, bulk in bulks]),
+        ordered_fraction=nine(sum(norm * bulk.ordered_fraction for norm, bulk in bulks) / energy),
+        outliers=sum(bulk.outliers for _, bulk in bulks),
     )
 
 

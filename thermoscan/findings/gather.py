@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from thermoscan.card import SAMPLE_ONLY, Finding, NotLookedFor
-from thermoscan.findings import copies, lineage, peers, storage, training, units, values
+from thermoscan.findings import (
+    copies,
+    lineage,
+    peers,
+    spectra,
+    storage,
+    training,
+    units,
+    values,
+)
 from thermoscan.findings.kinds import SEVERITIES, Detector, Kind, Sighting
 
 if TYPE_CHECKING:
@@ -38,6 +47,9 @@ DETECTORS: tuple[Detector, ...] = (
     storage.few_levels,
     storage.wasted_precision,
     storage.compressible,
+    spectra.rank_collapse,
+    spectra.correlation_traps,
+    spectra.over_and_under_trained,
 )
 """In the order in which findings of one severity are listed."""
 
@@ -54,7 +66,11 @@ NEED_EVERY_BYTE: Mapping[Detector, tuple[Kind, ...]] = {
 
 EXPLAINS: Mapping[Kind, frozenset[Kind]] = {
     # What is not finite is left out of energies, and leaves few values or none.
-    values.NON_FINITE: frozenset({units.DEAD_UNITS, units.UNUSED_ROWS, storage.FEW_LEVELS}),
+    values.NON_FINITE: frozenset(
+        {units.DEAD_UNITS, units.UNUSED_ROWS, storage.FEW_LEVELS, spectra.RANK_COLLAPSE}
+    ),
+    values.CONSTANT: frozenset({spectra.RANK_COLLAPSE}),
+    units.DEAD_UNITS: frozenset({spectra.RANK_COLLAPSE}),
     lineage.RE_INITIALISED: frozenset({training.AT_INITIALISATION}),
     training.AT_INITIALISATION: frozenset({peers.HOT, peers.COLD, peers.ORDER_OUTLIER}),
     training.DECAYED: frozenset({peers.COLD}),

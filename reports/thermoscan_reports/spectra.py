@@ -1,0 +1,88 @@
+"""What a page says of spectra: a sentence, the means over the model, and what has no spectrum.
+
+Takes a card; gives a `Block`, whose first sentence says enough where there is room for one. Every
+text is printable and every number is already words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from thermoscan.card import Card
+from thermoscan.card_spectra import SpectraSummary
+from thermoscan.text import printable
+from thermoscan_reports.blocks import Block
+from thermoscan_reports.numbers import percent, shown
+
+_REASONS_SHOWN = 5
+
+
+def spectra_of(card: Card) -> Block | None:
+    """Returns what a page says of the spectra of `card`; None where they were not asked for."""
+    if card.spectra is None:
+        return None
+    return Block(
+        key="spectra",
+        title="Spectra",
+        sentences=(_gist(card.spectra), *_sampled(card.spectra), *_absent(card)),
+        caption="The whole model: plain means over its layers, as WeightWatcher takes them",
+        columns=("Figure", "Value", "What it is"),
+        rows=tuple(_rows(card.spectra)),
+    )
+
+
+def _gist(spectra: SpectraSummary) -> str:
+    fits = f"{spectra.fits:,} of {spectra.spectra:,} spectra have a power law"
+    alpha = "" if spectra.alpha is None else f", of mean exponent α = {shown(spectra.alpha)}"
+    ordered = ""
+    if spectra.ordered_fraction is not None:
+        share, outliers = percent(spectra.ordered_fraction), f"{spectra.outliers:,}"
+        ordered = f"; {share} of the energy is ordered, and {outliers} eigenvalues are outliers"
+    return f"{fits}{alpha}{ordered}."
+
+
+def _sampled(spectra: SpectraSummary) -> Iterator[str]:
+    if spectra.sampled:
+        yield (
+            f"Estimated in {spectra.sampled:,} of them: where the smaller side is longer than "
+            f"{spectra.max_side:,}, so many of its rows or columns were drawn."
+        )
+
+
+def _absent(card: Card) -> Iterator[str]:
+    """Why layers have no spectrum, the commonest reason first."""
+    layers = [layer.spectra for layer in card.layers if layer.spectra]
+    reasons = Counter(
+        each.reasons.get("matrix", "not known") for each in layers if each.counted is None
+    )
+    if reasons:
+        parts = [
+            f"{count:,} ({printable(reason, 200)})"
+            for reason, count in reasons.most_common(_REASONS_SHOWN)
+        ]
+        more = " and for other reasons" if len(reasons) > _REASONS_SHOWN else ""
+        yield f"Layers without a spectrum: {', '.join(parts)}{more}."
+
+
+def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
+    """The figures by their names in the card, which are WeightWatcher's where it has them."""
+    figures = (
+        ("alpha", shown, "α, exponent of the power law that the tail follows"),
+        ("alpha_weighted", shown, "α · log₁₀ of the largest eigenvalue"),
+        ("log_alpha_norm", shown, "log₁₀ Σ λ^α over the eigenvalues λ"),
+        ("log_norm", shown, "log₁₀ Σ λ, the squared Frobenius norm"),
+        ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
+        ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
+        ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
+        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, all layers together"),
+    )
+    for name, say, meaning in figures:
+        value = getattr(spectra, name)
+        why = f"{printable(spectra.reasons.get(name, 'not known'), 200)}: " if value is None else ""
+        yield name, say(value), why + meaning
+    yield (
+        "outliers",
+        f"{spectra.outliers:,}",
+        "eigenvalues above the bulk by more than chance, all layers together",
+    )
