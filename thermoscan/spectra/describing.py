@@ -11,7 +11,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from thermoscan.card_spectra import Bulk, PowerLaw, ShuffledSpectrum, SpectralNull, Spectrum
+from thermoscan.card_spectra import (
+    Bulk,
+    PowerLaw,
+    ShuffledSpectrum,
+    SpectralNull,
+    Spectrum,
+    TruncatedPowerLaw,
+)
 from thermoscan.reasons import Reasons
 from thermoscan.spectra.gram import Eigenvalues
 from thermoscan.theory.entropy import FloatArray
@@ -20,6 +27,7 @@ from thermoscan.theory.power_law import fit_power_law
 from thermoscan.theory.spectral_bulk import bulk_fit
 from thermoscan.theory.spectral_distance import jensen_shannon
 from thermoscan.theory.spectral_null import Shape, null_spectrum, trap
+from thermoscan.theory.truncated_power_law import fit_truncated_power_law
 
 WEAK = 1e-6
 """Eigenvalues below this are counted as weak: WeightWatcher's tolerance, squared weight units."""
@@ -52,6 +60,7 @@ def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectru
     if found.sampled is None:
         reasons["sampled"] = ALL_TAKEN
     norm, largest = float(values.sum()), float(values[-1])
+    tail = _tail(values, reasons)
     rank = _rank(each)
     entropy = _spectral_entropy(values) if norm else None
     share = entropy / math.log(rank) if entropy is not None and rank > 1 else None
@@ -76,14 +85,24 @@ def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectru
             "effective_rank", None if entropy is None else math.exp(entropy), ALL_ZERO
         ),
         entropy=reasons.value("entropy", share, RANK_ONE if norm else ALL_ZERO),
-        tail=_tail(values, reasons),
-        truncated=None,
+        tail=tail,
+        truncated=_truncated(tail, values, reasons),
         bulk=_bulk(values, shape, reasons),
         null=_null(found, values, shape, reasons),
         shuffled=_shuffled(shuffled, values, shape, reasons),
         change=None,
         reasons=reasons,
     )
+
+
+def _truncated(
+    tail: PowerLaw | None, values: FloatArray, reasons: Reasons
+) -> TruncatedPowerLaw | None:
+    fit = NoFit(reasons["tail"]) if tail is None else fit_truncated_power_law(values, tail.xmin)
+    if isinstance(fit, NoFit):
+        reasons["truncated"] = fit.reason
+        return None
+    return TruncatedPowerLaw(**asdict(fit))
 
 
 def _bulk(values: FloatArray, shape: Shape, reasons: Reasons) -> Bulk | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -16,16 +17,20 @@ from thermoscan.options import SpectraOptions
 from thermoscan.reasons import Reasons
 from thermoscan.scanner.measurement import LayerMeasurement, Measurement
 from thermoscan.spectra.describing import Shuffled, spectrum_of
-from thermoscan.spectra.gram import Shape, eigenvalues
+from thermoscan.spectra.gram import Eigenvalues, Shape, eigenvalues, gram_of
 from thermoscan.spectra.matrices import Matrix, matrices_of
 from thermoscan.spectra.shuffling import shuffled_eigenvalues
 from thermoscan.spectra.summary import summary_of
+from thermoscan.theory.entropy import IntArray
 from thermoscan.theory.no_fit import NoFit
 
 SLICES_SCALE = 0.5
 """By which WeightWatcher multiplies the eigenvalues of a convolution's slices."""
 
 NO_KERNEL = "it is no convolution"
+
+_LOCKING_ROWS = 500
+"""Up to so many rows in all, numpy keeps Python's lock while LAPACK is at work."""
 
 Progress = Callable[[float], None]
 """Called with the share of the work that is done."""
@@ -71,18 +76,20 @@ def take_spectra(
     # A matrix for each worker, and a core for each matrix: one BLAS thread each.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         try:
-            results = pool.map(lambda job: _spectrum(job, reader, options), jobs)
-            for job, spectrum in zip(jobs, results, strict=True):
-                found[job.matrix.layer, job.sliced] = spectrum
-                done += job.work
+            batches = list(_batches(jobs))
+            results = pool.map(lambda batch: _spectra(batch, reader, options), batches)
+            for batch, spectra in zip(batches, results, strict=True):
+                for job, spectrum in zip(batch, spectra, strict=True):
+                    found[job.matrix.layer, job.sliced] = spectrum
+                    done += job.work
                 progress(done / total)
         finally:
             pool.shutdown(cancel_futures=True)
     layers = tuple(
         replace(each, spectra=_layer(each.layer.name, found)) for each in measurement.layers
     )
-    spectra = [each.spectra for each in layers if each.spectra]
-    return replace(measurement, layers=layers, spectra=summary_of(spectra, options.max_side))
+    summary = summary_of([each.spectra for each in layers if each.spectra], options.max_side)
+    return replace(measurement, layers=layers, spectra=summary)
 
 
 def _jobs(measurement: Measurement, options: SpectraOptions) -> Iterator[_Job]:
@@ -96,20 +103,49 @@ def _jobs(measurement: Measurement, options: SpectraOptions) -> Iterator[_Job]:
                 yield _Job.of(matrix, True, options)
 
 
-def _spectrum(job: _Job, reader: ByteReader, options: SpectraOptions) -> Spectrum | NoFit:
-    chosen, random = None, _random(job, options)
-    if job.shape.columns > options.max_side:
-        drawn = random.choice(job.shape.columns, options.max_side, replace=False)
-        chosen = np.sort(drawn)
-    found = eigenvalues(job.matrix, reader, job.shape, chosen)
-    if isinstance(found, NoFit):
-        return found
+def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
+    """Puts neighbours of one smaller side together until LAPACK keeps no other thread waiting."""
+    for side, neighbours in groupby(jobs, key=lambda job: job.shape.columns):
+        batch: list[_Job] = []
+        for job in neighbours:
+            batch.append(job)
+            if side * sum(each.shape.matrices for each in batch) > _LOCKING_ROWS:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _spectra(
+    batch: Sequence[_Job], reader: ByteReader, options: SpectraOptions
+) -> list[Spectrum | NoFit]:
+    found = eigenvalues(
+        [gram_of(job.matrix, reader, job.shape, _chosen(job, options)) for job in batch]
+    )
+    return [
+        each if isinstance(each, NoFit) else _spectrum(job, each, reader, options)
+        for job, each in zip(batch, found, strict=True)
+    ]
+
+
+def _spectrum(
+    job: _Job, found: Eigenvalues, reader: ByteReader, options: SpectraOptions
+) -> Spectrum:
     scale = SLICES_SCALE if job.sliced else 1.0
     shuffled = None
     if options.shuffle:
+        chosen, random = _chosen(job, options), _random(job, options)
         values = shuffled_eigenvalues(job.matrix, reader, job.shape, chosen, random)
         shuffled = Shuffled(values * scale, options.seed)
     return spectrum_of(found.scaled(scale), shuffled)
+
+
+def _chosen(job: _Job, options: SpectraOptions) -> IntArray | None:
+    """Which of the smaller side to take; None where that is short enough."""
+    side = job.shape.columns
+    if side <= options.max_side:
+        return None
+    return np.sort(_random(job, options).choice(side, options.max_side, replace=False))
 
 
 def _random(job: _Job, options: SpectraOptions) -> np.random.Generator:

@@ -124,7 +124,8 @@ class _Tails:
         tried = np.arange(min(max(last, 1), size - 1))
         # An eigenvalue is known to about n ε of the largest.
         resolution = size * np.finfo(np.float64).eps
-        return tried[self.logs[-1] - self.logs[tried] > resolution]
+        spread: IntArray = tried[self.logs[-1] - self.logs[tried] > resolution]
+        return spread
 
     def distance(self, start: int) -> float:
         """Returns D of one tail."""
