@@ -75,7 +75,11 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
         ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
         ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
         ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
-        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, over the layers that have a bulk"),
+        (
+            "ordered_fraction",
+            percent,
+            "share of Σ λ that the outliers hold, over the layers that have a bulk",
+        ),
     )
     for name, say, meaning in figures:
         value = getattr(spectra, name)
