@@ -60,7 +60,9 @@ SPECTRA = (
     Column("spectra.counted.tail.alpha", "α", "exponent of the spectrum’s tail"),
     Column("spectra.counted.stable_rank", "stable rank", "Σλ over the largest eigenvalue"),
     Column("spectra.counted.effective_rank", "eff. rank", "exponential of the spectral entropy"),
-    Column("spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ above the bulk"),
+    Column(
+        "spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ that the outliers hold"
+    ),
 )
 # Where no spectrum counts, it is for want of that of the matrix.
 _REASON_UNDER = {"counted": "matrix"}

@@ -75,10 +75,18 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
         ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
         ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
         ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
-        ("ordered_fraction", percent, "share of Σ λ above the bulk, all layers together"),
+        (
+            "ordered_fraction",
+            percent,
+            "share of Σ λ that the outliers hold, over the layers that have a bulk",
+        ),
     )
     for name, say, meaning in figures:
         value = getattr(spectra, name)
         why = f"{printable(spectra.reasons.get(name, 'not known'), 200)}: " if value is None else ""
         yield name, say(value), why + meaning
-    yield "outliers", f"{spectra.outliers:,}", "eigenvalues above the bulk, all layers together"
+    yield (
+        "outliers",
+        f"{spectra.outliers:,}",
+        "eigenvalues above the bulk by more than chance, over the same layers",
+    )

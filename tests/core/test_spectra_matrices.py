@@ -10,13 +10,14 @@ import torch
 from support.memory_checkpoint import FLOATS, encode, random_values, stored
 
 from thermoscan.anatomy.model import Layer, Role
+from thermoscan.checkpoint import ByteReader
 from thermoscan.dtypes import DType
 from thermoscan.spectra import gram, matrices
 from thermoscan.spectra.describing import spectrum_of
-from thermoscan.spectra.gram import Eigenvalues, Shape, eigenvalues
-from thermoscan.spectra.matrices import matrices_of
+from thermoscan.spectra.gram import OVERFLOW, Eigenvalues, Shape, eigenvalues, gram_of
+from thermoscan.spectra.matrices import Matrix, matrices_of
 from thermoscan.spectra.shuffling import shuffled_eigenvalues
-from thermoscan.theory.entropy import FloatArray
+from thermoscan.theory.entropy import FloatArray, IntArray
 from thermoscan.theory.no_fit import NoFit
 
 EPS = np.finfo(np.float64).eps
@@ -47,10 +48,17 @@ def taken(
     tensor, reader = stored(content, dtype, tuple(values.shape), strides=strides)
     found = {}
     for matrix in matrices_of(tensor, layers):
-        each = eigenvalues(matrix, reader, Shape.of(matrix, sliced))
+        each = _one(matrix, reader, sliced)
         assert isinstance(each, Eigenvalues)
         found[matrix.layer] = each
     return found, encode(values, dtype)[1].numpy() if strides is None else values.double().numpy()
+
+
+def _one(
+    matrix: Matrix, reader: ByteReader, sliced: bool = False, chosen: IntArray | None = None
+) -> Eigenvalues | NoFit:
+    (found,) = eigenvalues([gram_of(matrix, reader, Shape.of(matrix, sliced), chosen)])
+    return found
 
 
 def _memory(values: torch.Tensor) -> list[int]:
@@ -144,7 +152,7 @@ def test_a_tensor_whose_elements_do_not_lie_together() -> None:
     content, exact = encode(base, DType.F32)
     tensor, reader = stored(content, DType.F32, (20, 12), strides=(24, 1))
     (matrix,) = matrices_of(tensor, [layer("w", (20, 12))])
-    found = eigenvalues(matrix, reader, Shape.of(matrix, sliced=False))
+    found = _one(matrix, reader)
     assert isinstance(found, Eigenvalues)
     assert_same(found, exact.numpy()[::2])
 
@@ -162,8 +170,24 @@ def test_squares_out_of_range_have_a_reason() -> None:
     content, _ = encode(torch.full((4, 3), 1e200, dtype=torch.float64), DType.F64)
     tensor, reader = stored(content, DType.F64, (4, 3))
     (matrix,) = matrices_of(tensor, [layer("w", (4, 3))])
-    found = eigenvalues(matrix, reader, Shape.of(matrix, sliced=False))
+    found = _one(matrix, reader)
     assert isinstance(found, NoFit) and "out of the range" in found.reason
+
+
+def test_matrices_that_are_taken_together_keep_apart() -> None:
+    first, second, third = (random_values(*size).double() for size in [(8, 5), (5, 6), (7, 5)])
+    grams, oracles = [], []
+    for values in (first, 1e200 * second, third):
+        content, exact = encode(values, DType.F64)
+        tensor, reader = stored(content, DType.F64, tuple(values.shape))
+        (matrix,) = matrices_of(tensor, [layer("w", tuple(values.shape))])
+        grams.append(gram_of(matrix, reader, Shape.of(matrix, sliced=False)))
+        oracles.append(exact.numpy())
+    one, none, other = eigenvalues(grams)
+    assert isinstance(one, Eigenvalues) and isinstance(other, Eigenvalues)
+    assert_same(one, oracles[0])
+    assert_same(other, oracles[2])
+    assert none is OVERFLOW
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (12, 30)])
@@ -172,7 +196,7 @@ def test_of_two_long_sides_some_of_the_smaller_are_drawn(shape: tuple[int, int])
     tensor, reader = stored(content, DType.F32, shape)
     (matrix,) = matrices_of(tensor, [layer("w", shape)])
     chosen = np.array([1, 4, 5, 11])
-    found = eigenvalues(matrix, reader, Shape.of(matrix, sliced=False), chosen)
+    found = _one(matrix, reader, chosen=chosen)
     assert isinstance(found, Eigenvalues)
     assert (found.rows, found.columns, found.sampled) == (30, 4, 12)
     w = exact.numpy()
@@ -185,7 +209,7 @@ def test_a_rank_is_told_where_the_matrix_is_of_low_rank() -> None:
     content, _ = encode(torch.from_numpy(low), DType.F64)
     tensor, reader = stored(content, DType.F64, (60, 40))
     (matrix,) = matrices_of(tensor, [layer("w", (60, 40))])
-    found = eigenvalues(matrix, reader, Shape.of(matrix, sliced=False))
+    found = _one(matrix, reader)
     assert isinstance(found, Eigenvalues)
     spectrum = spectrum_of(found)
     assert (spectrum.matrix_rank, spectrum.rank_loss) == (7, 33)

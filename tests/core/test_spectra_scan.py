@@ -10,8 +10,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from support.wheels import path_of
 
+from thermoscan.errors import OptionError
 from thermoscan.options import SampleSize, ScanOptions, SpectraOptions
 from thermoscan.scanner import scan
+from thermoscan.spectra import eigenvalues_of
 from thermoscan.spectra.describing import spectrum_of
 from thermoscan.spectra.gram import Eigenvalues
 
@@ -112,3 +114,24 @@ def test_a_planted_direction_stands_out_of_the_bulk_and_of_the_null(tmp_path: Pa
 def _weights(folder: Path, spiked: int) -> np.ndarray:
     name = "spiked.weight" if spiked else "noise.weight"
     return load_file(folder / "model.safetensors")[name].astype(float)
+
+
+def test_the_eigenvalues_of_one_layer_are_there_to_draw(tmp_path: Path) -> None:
+    file = _spiked(tmp_path)
+    found = eigenvalues_of(str(file), "spiked.weight")
+    expected = np.linalg.svd(_weights(tmp_path, 1), compute_uv=False)[::-1] ** 2
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    with pytest.raises(OptionError, match="no layer of this name"):
+        eigenvalues_of(str(file), "another.weight")
+    with pytest.raises(OptionError, match="no convolution"):
+        eigenvalues_of(str(file), "spiked.weight", slices=True)
+
+
+def test_the_eigenvalues_of_slices_are_those_of_the_card() -> None:
+    source = str(path_of("crepe-tiny"))
+    card = scan(source, ScanOptions(spectra=SpectraOptions()))
+    record = next(each for each in card.layers if each.name == "conv2.weight")
+    assert record.spectra is not None and record.spectra.slices is not None
+    found = eigenvalues_of(source, "conv2.weight", slices=True)
+    assert found.size == record.spectra.slices.num_evals
+    assert found[-1] == pytest.approx(record.spectra.slices.spectral_norm, rel=1e-8)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import cards, packed_layers
+from support.spectral_cards import with_spectra
 
 from thermoscan_reports.html_report import HtmlReporter
 from thermoscan_reports.plot import TITLED
@@ -55,6 +56,16 @@ class Elements(HTMLParser):
 )
 def test_the_page_is_small_at_any_depth(count: int, limit: int) -> None:
     assert len(HtmlReporter().render(cards.of_layers(count)).encode()) <= limit
+
+
+def test_spectra_cost_a_card_without_them_nothing() -> None:
+    """30,926 bytes were in the page, packed rows left out, before there were spectra."""
+    assert len(PAGE.replace(packed_layers.packed_of(PAGE), "").encode()) <= 30_926 + 10
+
+
+@pytest.mark.parametrize(("count", "limit"), [(39, 42_000), (300, 50_000), (10_000, 155_000)])
+def test_a_page_with_spectra_is_somewhat_larger(count: int, limit: int) -> None:
+    assert len(HtmlReporter().render(with_spectra(cards.of_layers(count))).encode()) <= limit
 
 
 def test_a_page_about_a_sample_is_as_small() -> None:

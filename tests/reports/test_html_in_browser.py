@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from support import cards
 from support.browsing import Opened, Scheme, Visit
+from support.spectral_cards import with_spectra
 
 from thermoscan.card import Card
 from thermoscan_reports.html_report import HtmlReporter
@@ -24,7 +25,7 @@ CARDS: dict[str, Callable[[], Card]] = {
     "hostile": cards.hostile,
     "bare": cards.bare,
     "300": lambda: cards.of_layers(300),
-    "5000": lambda: cards.of_layers(5000),
+    "5000": lambda: with_spectra(cards.of_layers(5000)),
 }
 Open = Callable[..., Opened]
 

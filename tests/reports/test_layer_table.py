@@ -12,7 +12,7 @@ from support import cards, packed_layers
 
 from thermoscan.card import Card, Finding
 from thermoscan.text import printable
-from thermoscan_reports.layer_table import ROWS, severities, table_of
+from thermoscan_reports.layer_table import ROWS, number, severities, table_of
 
 REALISTIC = cards.realistic()
 
@@ -31,6 +31,12 @@ def values_of(card: Card) -> list[list[float | None]]:
             ends = [x.intervals.get(name) for x in layers]
             halves = [None if each is None else (each[1] - each[0]) / 2 for each in ends]
             columns.append([None if each is None else float(f"{each:.0e}") for each in halves])
+    if card.spectra:
+        spectra = [x.spectra and (x.spectra.slices or x.spectra.matrix) for x in layers]
+        columns.append([x.tail.alpha if x and x.tail else None for x in spectra])
+        columns.append([x.stable_rank if x else None for x in spectra])
+        columns.append([x.effective_rank if x else None for x in spectra])
+        columns.append([x.bulk.ordered_fraction if x and x.bulk else None for x in spectra])
     if card.probe:
         columns.append([x.probe.efficiency if x.probe else None for x in layers])
         columns.append([x.probe.temperature if x.probe else None for x in layers])
@@ -122,6 +128,16 @@ def test_a_missing_number_is_a_dash_with_its_reason() -> None:
     )
     cell = table_of(replace(card, layers=(layer,))).rows[0].numbers[2]
     assert (cell.text, cell.reason) == ("–", "why \\x1b")
+
+
+def test_a_figure_of_a_spectrum_says_which_part_of_it_is_missing() -> None:
+    card = cards.complete()
+    alphas = [number(layer, "spectra.counted.tail.alpha") for layer in card.layers]
+    assert alphas[1] == (None, "it holds values that are not finite")
+    assert alphas[3] == (None, "fewer than eight eigenvalues lie in any tail")
+    assert {why for place, (_, why) in enumerate(alphas) if place not in (1, 3)} == {""}
+    nowhere = number(cards.realistic().layers[0], "spectra.counted.stable_rank")
+    assert nowhere == (None, "spectra were not asked for")
 
 
 def test_the_packed_table_of_10000_layers_takes_at_most_ten_bytes_a_layer() -> None:

@@ -10,7 +10,7 @@ from support import cards
 
 from thermoscan.card import Card
 from thermoscan_reports.axes import PROFILE, Frame
-from thermoscan_reports.plot import EFFICIENCY, ORDER, RINGS, TITLED, plot_of
+from thermoscan_reports.plot import ALPHA, EFFICIENCY, ORDER, RINGS, TITLED, plot_of
 from thermoscan_reports.roles import GROUPS, group_of
 
 FRAME = Frame(700, 300, left=50, right=50, top=10, bottom=30)
@@ -70,6 +70,17 @@ def test_lecun_and_he_are_marked_and_always_inside() -> None:
     plot = plot_of(line_of(1e-6, 1e-5), PROFILE, FRAME)
     assert [mark.label for mark in plot.landmarks] == ["LeCun", "He"]
     assert all(FRAME.top < mark.at < FRAME.height - FRAME.bottom for mark in plot.landmarks)
+
+
+def test_the_exponent_is_drawn_where_its_tail_was_fitted_with_2_and_6_at_their_heights() -> None:
+    plot = plot_of(cards.complete(), ALPHA, FRAME)
+    assert (plot.drawn, plot.absent) == (38, 2)
+    low, high = plot.landmarks
+    ticks = {tick.label: tick.at for tick in plot.ticks_y}
+    assert (low.label, high.label) == ("WW 2", "WW 6")
+    assert low.at == ticks["2"]
+    assert high.at < ticks["5"] < low.at
+    assert plot_of(cards.realistic(), ALPHA, FRAME).drawn == 0
 
 
 @pytest.mark.parametrize("spread", [1.01, 3.0, 1e3, 1e9, 1e250])

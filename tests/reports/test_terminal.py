@@ -67,11 +67,28 @@ def test_what_was_run_and_compared_stands_below_the_roles() -> None:
         "Run on data",
         "Experts",
         "encoder.layer.3.experts[*]",
+        "Spectra: 38 of 39 spectra have a power law",
         "coverage:",
     ]
     places = [text.find(part) for part in parts]
     assert -1 not in places
     assert places == sorted(places)
+
+
+def test_roles_have_the_medians_of_their_spectra_where_there_is_room() -> None:
+    card = cards.complete()
+    wide, narrow = (TerminalReporter(width, colour=False).render(card) for width in (100, 80))
+    assert re.search(r" η +α +ordered\n", wide)
+    assert re.search(r" η\n", narrow) and "α  " not in narrow
+    spectra = [x.spectra.matrix for x in card.layers if x.role == "mlp down" and x.spectra]
+    alphas = [x.tail.alpha for x in spectra if x and x.tail]
+    ordered = [x.bulk.ordered_fraction for x in spectra if x and x.bulk]
+    (line,) = (line for line in role_lines(card) if line.role == "mlp down")
+    assert len(alphas) == 6
+    assert line.alpha == shown(statistics.median(alphas))
+    assert line.ordered == shown(statistics.median(ordered))
+    assert f"{line.alpha}  {line.ordered:>7}\n" in wide
+    assert "ordered" not in TerminalReporter(100, colour=False).render(cards.realistic())
 
 
 def test_a_model_of_any_depth_takes_a_few_lines() -> None:

@@ -9,8 +9,9 @@ fraction of the work: ``N M²`` operations for the sum and ``4/3 M³`` for the e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -88,10 +89,34 @@ class Shape:
         return self.matrices * (self.rows + 4 / 3 * side) * side**2
 
 
-def eigenvalues(
+@dataclass(frozen=True, slots=True)
+class Gram:
+    """The Gram matrices of one matrix, or of several of one shape.
+
+    Attributes:
+        products: float64 ``(matrices, columns, columns)``.
+        rows: N, the larger side.
+        sampled: The smaller side before sampling; None where nothing was sampled.
+        non_finite: Entries that are not finite, counted as zero.
+        largest_entry: The largest magnitude of an entry.
+    """
+
+    products: FloatArray
+    rows: int
+    sampled: int | None
+    non_finite: int
+    largest_entry: float
+
+    @property
+    def overflows(self) -> bool:
+        """Whether an element is not finite: then one of the diagonal, where the largest are."""
+        return not np.isfinite(np.diagonal(self.products, axis1=1, axis2=2)).all()
+
+
+def gram_of(
     matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None = None
-) -> Eigenvalues | NoFit:
-    """Returns the eigenvalues of a layer's matrix, or of the slices of its kernel.
+) -> Gram:
+    """Returns the Gram matrices of a layer's matrix, or of the slices of its kernel.
 
     Args:
         matrix: Where the layer's elements lie.
@@ -99,27 +124,11 @@ def eigenvalues(
         shape: How it is taken.
         chosen: Which of the smaller side to take, ascending; None for all.
 
-    Returns:
-        The eigenvalues; `NoFit` where they overflow.
-
     Raises:
         ChangedError: The file is shorter than it was, or is not the same file any more.
     """
-    gram, non_finite, largest = _gram(matrix, reader, shape, chosen)
-    # No element is larger than the largest of its diagonal.
-    if not np.isfinite(np.diagonal(gram, axis1=1, axis2=2)).all():
-        return OVERFLOW
-    found = np.maximum(np.linalg.eigvalsh(gram), 0.0)
-    sampled = None if chosen is None else shape.columns
-    return Eigenvalues(found, shape.rows, found.shape[1], sampled, non_finite, largest)
-
-
-def _gram(
-    matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None
-) -> tuple[FloatArray, int, float]:
-    """The Gram matrix of each of a layer's matrices, what is not finite, the largest magnitude."""
     side = shape.columns if chosen is None else chosen.size
-    gram = np.zeros((shape.matrices, side, side))
+    sums = np.zeros((shape.matrices, side, side))
     product: FloatArray | None = None
     non_finite, largest = 0, 0.0
     for part in finite_parts(matrix, reader, shape, chosen):
@@ -127,11 +136,36 @@ def _gram(
         largest = max(largest, part.largest)
         with np.errstate(over="ignore", invalid="ignore"):
             if part.first:
-                np.matmul(part.values.T, part.values, out=gram[part.place])
+                np.matmul(part.values.T, part.values, out=sums[part.place])
                 continue
             product = np.empty((side, side)) if product is None else product
-            gram[part.place] += np.matmul(part.values.T, part.values, out=product)
-    return gram, non_finite, largest
+            sums[part.place] += np.matmul(part.values.T, part.values, out=product)
+    sampled = None if chosen is None else shape.columns
+    return Gram(sums, shape.rows, sampled, non_finite, largest)
+
+
+def eigenvalues(grams: Sequence[Gram]) -> list[Eigenvalues | NoFit]:
+    """Returns the eigenvalues of each; `NoFit` where they overflow.
+
+    Args:
+        grams: Of one smaller side, which LAPACK takes in one call.
+    """
+    taken = [each.products for each in grams if not each.overflows]
+    stack = taken[0] if len(taken) == 1 else np.concatenate(taken or [np.empty((0, 1, 1))])
+    values = iter(np.maximum(np.linalg.eigvalsh(stack), 0.0))
+    return [
+        OVERFLOW
+        if each.overflows
+        else Eigenvalues(
+            values=np.array(list(islice(values, len(each.products)))),
+            rows=each.rows,
+            columns=each.products.shape[1],
+            sampled=each.sampled,
+            non_finite=each.non_finite,
+            largest_entry=each.largest_entry,
+        )
+        for each in grams
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +191,7 @@ class Part:
 def finite_parts(
     matrix: Matrix, reader: ByteReader, shape: Shape, chosen: IntArray | None
 ) -> Iterator[Part]:
-    """Reads a layer's matrices part by part; see `eigenvalues`."""
+    """Reads a layer's matrices part by part; see `gram_of`."""
     side = shape.columns if chosen is None else chosen.size
     least, most = BLOCK_ELEMENTS
     elements = min(max(shape.matrices * side**2, least), most)

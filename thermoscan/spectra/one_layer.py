@@ -1,0 +1,50 @@
+"""The eigenvalues of one layer of a checkpoint, to draw or to fit; a card holds only figures."""
+
+from __future__ import annotations
+
+from thermoscan.anatomy import anatomy_of
+from thermoscan.errors import CheckpointError, OptionError
+from thermoscan.options import ScanOptions, SpectraOptions
+from thermoscan.plugins import adapter_for
+from thermoscan.spectra.gram import Shape, eigenvalues
+from thermoscan.spectra.matrices import matrices_of
+from thermoscan.spectra.taking import SLICES_SCALE
+from thermoscan.theory.entropy import FloatArray
+from thermoscan.theory.no_fit import NoFit
+
+
+def eigenvalues_of(
+    source: str, layer: str, options: ScanOptions | None = None, *, slices: bool = False
+) -> FloatArray:
+    """Returns the eigenvalues that a card's spectrum of a layer is of, ascending, all of them.
+
+    Args:
+        source: Path or hub id, as `thermoscan.scan` takes it.
+        layer: Name of the layer in the card.
+        options: How to open the source; None for the defaults.
+        slices: Of a convolution, whether to take the slices of its kernel.
+
+    Returns:
+        float64, squared weight units.
+
+    Raises:
+        SourceError: There is nothing to scan at this name.
+        CheckpointError: There is a checkpoint, and it cannot be trusted; or the eigenvalues
+            overflow.
+        OptionError: It has no such layer.
+    """
+    options = options or ScanOptions(spectra=SpectraOptions())
+    with adapter_for(source).open(source, options.opening) as checkpoint:
+        layers = anatomy_of(checkpoint).layers
+        tensor = next((each.tensor for each in layers if each.name == layer), None)
+        if tensor is None:
+            raise OptionError("layer-unknown", "the checkpoint has no layer of this name")
+        (stored,) = (each for each in checkpoint.tensors if each.name == tensor)
+        members = [each for each in layers if each.tensor == tensor]
+        (matrix,) = (each for each in matrices_of(stored, members) if each.layer == layer)
+        if slices and matrix.places is None:
+            raise OptionError("no-slices", "the layer is no convolution", tensor=tensor)
+        found = eigenvalues(matrix, checkpoint.reader, Shape.of(matrix, slices))
+    if isinstance(found, NoFit):
+        raise CheckpointError("spectrum-overflow", found.reason, tensor=tensor)
+    return found.scaled(SLICES_SCALE if slices else 1.0).pooled
