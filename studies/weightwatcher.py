@@ -74,7 +74,8 @@ def ask(jobs: Sequence[Job], *, without_torch: bool = False) -> list[Answer]:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "jobs.json"), Path(folder, "answers.json")
         asked.write_text(json.dumps([asdict(each) for each in jobs]))
-        command = [str(_PYTHON), process.__file__, str(asked), str(answered)]
+        # Isolated: this module beside the script has the name of the package that it imports.
+        command = [str(_PYTHON), "-I", process.__file__, str(asked), str(answered)]
         command += ["--without-torch"] if without_torch else []
         # One thread: its matrices are small, and threads that wait for each other take its time.
         alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
