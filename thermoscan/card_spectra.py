@@ -48,7 +48,7 @@ class TruncatedPowerLaw:
         alpha: Exponent, by maximum likelihood over the tail of the power law.
         rate: Of the cut-off, per squared weight unit; 0 where none is better.
         log_likelihood_ratio: Log-likelihood of it over that of the power law, nats; never below 0.
-        p_value: Probability that a power law alone gives a greater ratio.
+        p_value: Probability that a power law alone gives as great a ratio, by the chi-square law.
     """
 
     alpha: float

@@ -75,7 +75,11 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
         ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
         ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
         ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
-        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, all layers together"),
+        (
+            "ordered_fraction",
+            percent,
+            "share of Σ λ that the outliers hold, over the layers that have a bulk",
+        ),
     )
     for name, say, meaning in figures:
         value = getattr(spectra, name)
@@ -84,5 +88,5 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
     yield (
         "outliers",
         f"{spectra.outliers:,}",
-        "eigenvalues above the bulk by more than chance, all layers together",
+        "eigenvalues above the bulk by more than chance, over the same layers",
     )

@@ -512,11 +512,11 @@ def test_a_deep_tree_needs_no_recursion(tmp_path: Path) -> None:
     assert found == {"/".join("d" * depth)}
 
 
-def test_a_hundred_thousand_files_in_a_folder_are_a_model_each(tmp_path: Path) -> None:
-    for number in range(100_000):
+def test_twenty_thousand_files_in_a_folder_are_a_model_each(tmp_path: Path) -> None:
+    for number in range(20_000):
         os.close(os.open(f"{tmp_path}/{number}.pt", os.O_CREAT))
     found = list(DiskCollection().candidates(str(tmp_path)))
-    assert len({each.name for each in found}) == 100_000
+    assert len({each.name for each in found}) == 20_000
     shutil.rmtree(tmp_path)
 
 
@@ -562,7 +562,7 @@ def plant(place: Path, tree: set[tuple[str, str]]) -> set[str]:
 
 
 @given(st.sets(st.tuples(FOLDERS, FILES), max_size=16))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_that_looks_like_weights_vanishes(
     tmp_path_factory: pytest.TempPathFactory, tree: set[tuple[str, str]]
 ) -> None:

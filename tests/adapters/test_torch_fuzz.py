@@ -57,7 +57,7 @@ EDITS = st.lists(
 )
 Edits = list[tuple[float, int, bytes]]
 FUZZ = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

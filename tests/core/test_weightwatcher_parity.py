@@ -8,6 +8,7 @@ rewrites the tables of docs/weightwatcher.md.
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -20,12 +21,13 @@ import numpy as np
 import pytest
 from support import parity, parity_page
 from support.parity_inputs import WAYS, Input, inputs, without_torch
-from support.parity_subjects import RECORDED, Subject, live, recorded
+from support.parity_subjects import RECORDED, Subject, earlier_mlp, live, recorded
 
 from studies import weightwatcher
 from studies.weightwatcher import Answer, Job
-from thermoscan import ScanOptions, card_io, scan
+from thermoscan import ScanOptions, card_io, compare, scan
 from thermoscan.card import Card
+from thermoscan.card_frames import spectra_frame
 from thermoscan.options import SpectraOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "weightwatcher.md"
@@ -37,6 +39,8 @@ TRUNCATED = {"layers": [2], "fit": "TPL", "pl_package": "powerlaw"}
 
 EVERYTHING = {"layers": [2], "mp_fit": True, "randomize": True, "detX": True}
 """What `analyze` gives on request beside another fit."""
+
+METHODS = ("raw", "euclidean", "cka")
 
 CHECKED = {"minilm": [7, 42, 53]}
 """Layers that WeightWatcher analyses anew whenever the tests run, by its numbers."""
@@ -53,6 +57,8 @@ class Both:
         cards: The package's, by subject.
         again: WeightWatcher's rows of today for layers of `CHECKED`.
         requested: Its rows for the MLP with each set of options.
+        distances: Its rows for the MLP beside `base`, by method.
+        base: The MLP as it was earlier.
         failures: Every other input, with the answers to its jobs.
         cells: All figures that both have.
     """
@@ -63,6 +69,8 @@ class Both:
     cards: dict[str, Card]
     again: dict[str, Any]
     requested: dict[str, Any]
+    distances: dict[str, Any]
+    base: Path
     failures: list[tuple[Input, list[Answer]]]
     cells: list[parity.Cell]
 
@@ -77,6 +85,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
         _record()
     subjects = live(folder)
     mlp = next(each for each in subjects if each.name == "mlp")
+    base = earlier_mlp(folder)
     failing = inputs(folder)
     jobs = {each.name: Job((str(each.watched),)) for each in subjects}
     jobs |= {
@@ -85,6 +94,8 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
     }
     for options in (TRUNCATED, EVERYTHING):
         jobs[f"options {'+'.join(options)}"] = Job((str(mlp.watched),), options=options)
+    pair = (str(base), str(mlp.watched))
+    jobs |= {method: Job(pair, options={"method": method}) for method in METHODS}
     jobs |= {f"{each.path} {job.given}": job for each in failing for job in each.jobs()}
     answers = dict(zip(jobs, weightwatcher.ask(list(jobs.values())), strict=True))
     last = without_torch(folder)
@@ -104,6 +115,8 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
             for name, answer in answers.items()
             if name.startswith("options ")
         },
+        distances={method: answers[method].rows for method in METHODS},
+        base=base,
         failures=[
             *(
                 (each, [answers[f"{each.path} {job.given}"] for job in each.jobs()])
@@ -182,6 +195,34 @@ def test_means_over_layers_are_those_of_get_summary(both: Both) -> None:
         assert found == pytest.approx(dict(summary), rel=parity.TOLERANCE), name
 
 
+def test_the_frame_has_weightwatchers_columns_under_their_names(both: Both) -> None:
+    frame = spectra_frame(both.cards["crepe-tiny"])
+    counted = frame[frame["counted"]].set_index("name")
+    shared = {each.theirs for each in parity.COLUMNS}
+    assert shared - set(counted.columns) == parity.NOT_IN_THE_FRAME
+    for row in both.rows["crepe-tiny"]:
+        for name in shared - parity.NOT_IN_THE_FRAME - {"N", "M", "Q"}:
+            found = counted.loc[f"{row['longname']}.weight", name]
+            assert found == pytest.approx(row[name], rel=parity.TOLERANCE), name
+
+
+def test_distances_to_a_base_are_weightwatchers(both: Both) -> None:
+    card = compare(str(both.base), str(_mlp(both)))
+    base = parity.spectra_by_name(scan(str(both.base), SPECTRA))
+    for layer in card.layers:
+        name = parity.name_there(layer)
+        assert layer.change is not None
+        assert layer.change.distance is not None
+        distance = layer.change.distance * math.sqrt(base[name].norm)
+        for method in ("raw", "euclidean"):
+            row = next(row for row in both.distances[method] if row["longname"] == name)
+            assert distance == pytest.approx(row["delta_W"], rel=parity.TOLERANCE)
+
+
+def _mlp(both: Both) -> Path:
+    return next(each.scanned for each in both.subjects if each.name == "mlp")
+
+
 def test_what_it_fails_on_has_a_spectrum(both: Both) -> None:
     for given, _ in both.failures:
         card = scan(str(given.path), SPECTRA)
@@ -237,8 +278,7 @@ def test_the_page_shows_the_tables(both: Both, pytestconfig: pytest.Config) -> N
 def _seen(both: Both) -> Mapping[str, tuple[float, float | None]]:
     """Both figures of the MLP's second layer."""
     rows = [rows[0] for rows in both.requested.values()]
-    path = next(each.scanned for each in both.subjects if each.name == "mlp")
-    spectrum = parity.spectra_by_name(scan(str(path), SHUFFLED))[rows[0]["longname"]]
+    spectrum = parity.spectra_by_name(scan(str(_mlp(both)), SHUFFLED))[rows[0]["longname"]]
     return {
         name: (next(row[name] for row in rows if name in row), other.ours.value(spectrum))
         for name, other in parity.UNEQUAL.items()

@@ -51,7 +51,7 @@ def live(folder: Path) -> list[Subject]:
     """Writes the small ones into `folder`, and returns them."""
     tiny = path_of("crepe-tiny")
     made: dict[str, tuple[str, Callable[[], Tensors]]] = {
-        "mlp": ("an MLP 64-48-32-10 trained on scikit-learn's digits", _mlp),
+        "mlp": ("an MLP 64-48-32-10 trained on scikit-learn's digits", lambda: _mlp(10)),
         "embedding": ("a table of 3000 by 48 with heavy tails", _embedding),
         "edges": ("small, rank-deficient, tiny, constant and zero matrices", _edges),
     }
@@ -63,13 +63,20 @@ def live(folder: Path) -> list[Subject]:
     return [*subjects, *_gpt2(folder)]
 
 
-def _mlp() -> Tensors:
+def earlier_mlp(folder: Path) -> Path:
+    """Writes the MLP of `live` as it was in the midst of its training, and returns its path."""
+    path = folder / "earlier.safetensors"
+    save_file(_mlp(6), path)
+    return path
+
+
+def _mlp(epochs: int) -> Tensors:
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 
     inputs, labels = load_digits(return_X_y=True)
     model = MLPClassifier((48, 32), learning_rate_init=0.01, random_state=0)
-    for _ in range(10):
+    for _ in range(epochs):
         model.partial_fit(inputs / 16, labels, classes=range(10))
     return {
         f"{index}.weight": np.ascontiguousarray(each.T, dtype=np.float32)
