@@ -49,10 +49,6 @@ def survey(
     checkpoint: Checkpoint, options: ScanOptions, progress: Progress
 ) -> tuple[Measurement, Card]:
     """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
-    if options.sample is not None and options.sha256:
-        raise OptionError(
-            "sample-with-sha256", "a digest of whole files reads every byte: a sample saves nothing"
-        )
     if options.spectra is None:
         measurement = measure(checkpoint, options, progress)
     else:
@@ -66,8 +62,6 @@ def _measure_with_spectra(
     """Measures a checkpoint, and then its spectra; as progress, these count as much as the pass."""
     from thermoscan.spectra import take_spectra  # noqa: PLC0415 - a plain scan needs none of it
 
-    if options.sample is not None:
-        raise OptionError("sample-with-spectra", "a spectrum is of every entry of its matrix")
     total = 0
 
     def first_half(done: int, in_all: int) -> None:
