@@ -78,7 +78,7 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
         (
             "ordered_fraction",
             percent,
-            "share of Σ λ that the outliers hold, over the layers that have a bulk",
+            "share of Σ λ that the outliers hold, where a bulk is",
         ),
     )
     for name, say, meaning in figures:
@@ -88,5 +88,5 @@ def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
     yield (
         "outliers",
         f"{spectra.outliers:,}",
-        "eigenvalues above the bulk by more than chance, over the same layers",
+        "eigenvalues above a bulk by more than chance",
     )
