@@ -10,8 +10,6 @@ import random
 from dataclasses import replace
 from functools import cache
 
-from support.spectral_cards import nine, with_spectra
-
 from thermoscan.card import (
     CARD_VERSION,
     SCHEMA_URL,
@@ -37,6 +35,8 @@ from thermoscan.card import (
     Summary,
 )
 from thermoscan.card_spectra import NO_SPECTRA, LayerSpectra, SpectraSummary
+
+from .spectral_cards import nine, with_spectra
 
 NO_BASE = {"refresh_temperature": "no base checkpoint was given"}
 ALONE = {

@@ -35,6 +35,13 @@ class Failure:
     ours: str
 
 
+def subject_table(subjects: Sequence[tuple[str, str, int]]) -> str:
+    """Returns the table of what was compared: names, what they are, and how many layers."""
+    lines = ["| model | what it is | layers |", "|---|---|---|"]
+    lines += [f"| {name} | {what} | {layers} |" for name, what, layers in subjects]
+    return "\n".join(lines)
+
+
 def equal_table(verdicts: Sequence[Verdict]) -> str:
     """Returns the table of what both have, with the exceptions below it."""
     lines = ["| WeightWatcher | here | equal | largest difference seen |", "|---|---|---|---|"]

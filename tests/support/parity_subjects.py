@@ -60,7 +60,7 @@ def live(folder: Path) -> list[Subject]:
         path = folder / f"{name}.safetensors"
         save_file(tensors(), path)
         subjects.append(Subject(name, what, path, path))
-    return [*subjects, *_gpt2(folder)]
+    return [*subjects, _narrow(folder), *_gpt2(folder)]
 
 
 def earlier_mlp(folder: Path) -> Path:
@@ -87,6 +87,16 @@ def _mlp(epochs: int) -> Tensors:
 def _embedding() -> Tensors:
     values = np.random.default_rng(1).standard_t(3, (3000, 48)) * 0.1
     return {"embeddings.weight": values.astype(np.float32)}
+
+
+def _narrow(folder: Path) -> Subject:
+    """The same table in a type that numpy has not."""
+    import torch
+    from safetensors.torch import save_file as save_torch
+
+    path = folder / "bfloat16.safetensors"
+    save_torch({k: torch.from_numpy(v).bfloat16() for k, v in _embedding().items()}, path)
+    return Subject("bfloat16", "the same table as bfloat16", path, path)
 
 
 def _edges() -> Tensors:
