@@ -99,6 +99,11 @@ class SpectraOptions:
     shuffle: bool = False
     seed: int = 0
 
+    @property
+    def matrix_bytes(self) -> int:
+        """Most bytes that eigenvalues take, one matrix at a time: three of its smaller side."""
+        return 3 * 8 * self.max_side**2
+
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
@@ -120,6 +125,10 @@ class ScanOptions:
             spectra.
         workers: Threads that read and count.
         limits: Bounds beyond which a checkpoint is refused.
+
+    Raises:
+        OptionError: ``sample-with-sha256``, ``sample-with-spectra``: a sample saves nothing where
+            something else reads every byte.
     """
 
     revision: str | None = None
@@ -134,6 +143,13 @@ class ScanOptions:
     spectra: SpectraOptions | None = None
     workers: int = field(default_factory=cores)
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.sample is not None and self.sha256:
+            reason = "a digest of whole files reads every byte: a sample saves nothing"
+            raise OptionError("sample-with-sha256", reason)
+        if self.sample is not None and self.spectra is not None:
+            raise OptionError("sample-with-spectra", "a spectrum is of every entry of its matrix")
 
     @property
     def opening(self) -> OpenOptions:

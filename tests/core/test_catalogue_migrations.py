@@ -18,6 +18,7 @@ from sqlalchemy import inspect, select, update
 from support import cards
 
 from thermoscan.batch.tasks import Result
+from thermoscan.card import Card
 from thermoscan.catalogue import reading, schema, upgrading
 from thermoscan.catalogue.index import profile_of
 from thermoscan.catalogue.opening import connect, transaction
@@ -28,13 +29,18 @@ OLD = Path(__file__).parent / "catalogues"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 
 
+def few_layers() -> Card:
+    """The card in every file of `OLD`."""
+    card = cards.complete()
+    few = [each for each in card.layers if each.depth in (None, 0) and each.role != "convolution"]
+    return replace(card, layers=tuple(few))
+
+
 def fill(catalogue: Catalogue) -> None:
     """What every file of `OLD` holds."""
-    card = cards.complete()
-    few = [each for each in card.layers if each.depth in (None, 0)]
     scanned = Result(
         "org/\ud800 model", "/models/a", "scanned", key="k1", seconds=1.25,
-        card=replace(card, layers=tuple(few)),
+        card=few_layers(),
     )  # fmt: skip
     broken = Result("org/broken", "/models/b", "refused", "header-short", "cut\0off", key="k2")
     catalogue.record(scanned, WHEN, "cards/a/card.html", {"seed": None})
@@ -73,12 +79,17 @@ def test_a_kept_catalogue_opens_with_all_that_was_in_it(tmp_path: Path, revision
     assert (broken.name, broken.status, broken.reason) == ("org/broken", "refused", "cut\0off")
     assert (refusal["at"], former["status"], former["seconds"]) == (WHEN, "scanned", 1.25)
     assert (scanned.name, scanned.architecture) == ("org/\ud800 model", "bert")
-    card = cards.complete()
-    few = tuple(each for each in card.layers if each.depth in (None, 0))
-    assert scanned.profile == profile_of(replace(card, layers=few))
+    card = few_layers()
+    assert scanned.profile == profile_of(card)
     assert [(each["name"], each["order"], each["change_rank"]) for each in layers] == [
-        (each.name, each.order, each.change.rank if each.change else None) for each in few
+        (each.name, each.order, each.change.rank if each.change else None) for each in card.layers
     ]
+    assert card.spectra is not None
+    has_spectra = revision >= "0002"
+    assert former["alpha"] == (card.spectra.alpha if has_spectra else None)
+    matrices = [each.spectra.matrix if each.spectra else None for each in card.layers]
+    ranks = [each.effective_rank if each and has_spectra else None for each in matrices]
+    assert [each["effective_rank"] for each in layers] == ranks
 
 
 def differences(place: str) -> list[object]:

@@ -97,10 +97,15 @@ def _scan(task: Task, watch: Watch) -> Card:
             with adapter_for(candidate.base).open(candidate.base, of_base) as before:
                 _check_size(_bytes(before), task.most_bytes)
         return compare(candidate.base, candidate.source, options, progress)
-    with adapter_for(candidate.source).open(candidate.source, options.opening) as checkpoint:
+    adapter = adapter_for(candidate.source)
+    if options.opening.download and task.most_bytes is not None:  # before it is downloaded
+        with adapter.open(candidate.source, replace(options.opening, download=False)) as listed:
+            _check_size(_bytes(listed), task.most_bytes)
+    with adapter.open(candidate.source, options.opening) as checkpoint:
         size = _bytes(checkpoint)
         _check_size(size, task.most_bytes)
-        if size < ALONE_BYTES:
+        # A matrix of which eigenvalues are taken needs memory, of which a worker has its share.
+        if size < ALONE_BYTES or options.spectra is not None:
             options = replace(options, workers=1)
         return survey(checkpoint, options, progress)[1]
 

@@ -77,6 +77,9 @@ _CHANGE = (
     "kept",
     "rank",
 )
+_SPECTRA = ("alpha", "alpha_weighted", "log_alpha_norm", "stable_rank", "ordered_fraction")
+_SPECTRUM = ("stable_rank", "effective_rank")
+_BULK = ("ordered_fraction", "outliers")
 _ENGINE_COLUMNS = tuple(f"engine_{name}" for name in _ENGINE)
 _CHANGE_COLUMNS = tuple(f"change_{name}" for name in _CHANGE)
 
@@ -138,6 +141,7 @@ def scan_row(
         "layers": len(card.layers) if card else 0,
         **_counts(card),
         "profile": profile_of(card) if card else (),
+        **_attributes(card.spectra if card else None, _SPECTRA),
     }
 
 
@@ -173,12 +177,16 @@ def layer_rows(card: Card, scan_id: int) -> Iterator[Row]:
 
 def _layer(layer: LayerRecord) -> Row:
     rows, columns = layer.shape
+    spectrum = layer.spectra.counted if layer.spectra else None
     return {
         **_attributes(layer, _LAYER),
         "rows": rows,
         "columns": columns,
         **_attributes(layer.engine, _ENGINE, _ENGINE_COLUMNS),
         **_attributes(layer.change, _CHANGE, _CHANGE_COLUMNS),
+        **_attributes(spectrum, _SPECTRUM),
+        "alpha": spectrum.tail.alpha if spectrum and spectrum.tail else None,
+        **_attributes(spectrum.bulk if spectrum else None, _BULK),
     }
 
 

@@ -36,7 +36,7 @@ from sqlalchemy import (
 
 from thermoscan.catalogue.types import HostileText, JsonText, Moment
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the schema, the first one first; a catalogue in use is at the last."""
 
 metadata = MetaData(
@@ -195,6 +195,11 @@ scans = Table(
         nullable=False,
         doc="thermoscan.catalogue.index.profile_of the card; [] without one.",
     ),
+    _number("alpha", "Mean exponent of the layers' power laws; like the next four, of --spectra."),
+    _number("alpha_weighted", "Mean of alpha · log10 λ_max."),
+    _number("log_alpha_norm", "Mean of log10 Σ λ^alpha."),
+    _number("stable_rank", "Mean of the layers'."),
+    _number("ordered_fraction", "Energy of all outliers over the energy."),
 )
 
 Index(
@@ -244,6 +249,11 @@ layers = Table(
     _number("change_kept", "Share of the base that is still in the weights."),
     _count("change_rank", "Of the change, where it is low.", nullable=True),
     _word("digest", "ALGORITHM:VALUE of the stored bytes.", nullable=True),
+    _number("alpha", "Exponent of the spectrum's power law; like the next four, of --spectra."),
+    _number("stable_rank", "Σ λ / λ_max; a convolution's by its slices, as all of these."),
+    _number("effective_rank", "exp of the spectral entropy."),
+    _number("ordered_fraction", "Share of the energy Σ λ that the outliers hold."),
+    _count("outliers", "Eigenvalues above the Marchenko-Pastur bulk.", nullable=True),
 )
 
 findings = Table(

@@ -17,6 +17,8 @@ from thermoscan.cli.options import (
     assumption_options,
     sample_options,
     sha256_option,
+    spectra_asked,
+    spectra_options,
 )
 from thermoscan.errors import OptionError, ThermoscanError
 from thermoscan.text import printable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from thermoscan.batch.candidates import Candidate, LeftOut
     from thermoscan.batch.run import BatchOptions, Outcome
     from thermoscan.batch.tasks import Executor
+    from thermoscan.options import SpectraOptions
 
 BATCH_FOLDER = Path("thermoscan-batch")
 INTERRUPTED = 130
@@ -88,6 +91,7 @@ _STATUSES = ("scanned", "refused", "skipped")
 )
 @assumption_options
 @sample_options
+@spectra_options
 @sha256_option
 @click.option(
     "--fail-on",
@@ -111,6 +115,9 @@ def batch(
     initialisation: str | None,
     sample: str | None,
     seed: int,
+    spectra: bool,
+    max_side: int | None,
+    shuffle: bool,
     sha256: bool,
     fail_on: str | None,
     quiet: bool,
@@ -119,8 +126,9 @@ def batch(
 
     Run again, it scans what changed. Stopped at any moment and run again, it goes on.
     """
+    how = spectra_asked(spectra, max_side, shuffle, seed)
     # Workers start first: they get ready while this process loads the rest.
-    with _stopped_cleanly(), _executor(workers, memory, cluster) as executor:
+    with _stopped_cleanly(), _executor(workers, memory, cluster, how) as executor:
         from thermoscan.batch.run import BatchOptions  # noqa: PLC0415 - not for the help
         from thermoscan.cli.outputs import FILES  # noqa: PLC0415
         from thermoscan.options import SampleSize, ScanOptions, size_in_bytes  # noqa: PLC0415
@@ -132,6 +140,7 @@ def batch(
                 sample=None if sample is None else SampleSize.parse(sample),
                 seed=seed,
                 sha256=sha256,
+                spectra=how,
             ),
             files=FILES,
             exclude=exclude,
@@ -199,7 +208,9 @@ def _found(
     return collection_for(place).candidates(place)
 
 
-def _executor(workers: int | None, memory: str | None, cluster: str | None) -> Executor:
+def _executor(
+    workers: int | None, memory: str | None, cluster: str | None, spectra: SpectraOptions | None
+) -> Executor:
     """Returns what runs the scans: a cluster, or processes of this machine.
 
     Raises:
@@ -219,7 +230,8 @@ def _executor(workers: int | None, memory: str | None, cluster: str | None) -> E
     from thermoscan.batch.pool import WORKER_BYTES, ProcessExecutor  # noqa: PLC0415
 
     budget = int(_MEMORY_SHARE * memory_bytes()) if memory is None else size_in_bytes(memory)
-    number = workers or max(1, min(cores(), budget // WORKER_BYTES))
+    need = WORKER_BYTES + (0 if spectra is None else spectra.matrix_bytes)
+    number = workers or max(1, min(cores(), budget // need))
     return ProcessExecutor(number, budget)
 
 

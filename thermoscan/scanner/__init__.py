@@ -54,12 +54,6 @@ def survey(
     checkpoint: Checkpoint, options: ScanOptions, progress: Progress
 ) -> tuple[Measurement, Card]:
     """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
-    if options.sample is not None and options.sha256:
-        raise OptionError(
-            "sample-with-sha256", "a digest of whole files reads every byte: a sample saves nothing"
-        )
-    if options.sample is not None and options.spectra is not None:
-        raise OptionError("sample-with-spectra", "a spectrum is of every entry of its matrix")
     measurement = _with_spectra(
         lambda progress: measure(checkpoint, options, progress), options, progress
     )

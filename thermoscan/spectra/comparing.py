@@ -116,10 +116,11 @@ def _distance(now: FloatArray, before: FloatArray) -> float | None:
 
 def _alignment(now: Seen, before: Seen, overlaps: FloatArray) -> float:
     """The mean over the layer's matrices, where a matrix of zeros counts as 0."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         norms = [np.sqrt((each.values**2).sum(axis=1)) for each in (now, before)]
-    norm = np.sqrt(norms[0]) * np.sqrt(norms[1])
-    return float(np.divide(overlaps, norm, out=np.zeros_like(norm), where=norm > 0).mean())
+        norm = np.sqrt(norms[0]) * np.sqrt(norms[1])
+        each = np.divide(overlaps, norm, out=np.zeros_like(norm), where=norm > 0)
+    return float(each.mean())
 
 
 def overlaps_of(
