@@ -183,6 +183,9 @@ class Spectrum:
         spectral_entropy: ``-Σ p ln p`` of ``p = λ / Σ λ``, nats.
         effective_rank: Its exponential.
         entropy: The spectral entropy over the logarithm of the rank, between 0 and 1.
+        detx_num: The fewest of the largest eigenvalues whose product, each over the mean of all, is
+            below 1: the tail that WeightWatcher's ERG condition (a determinant of 1) picks.
+        detx_val: The least of these eigenvalues.
         tail: The power law; None where none could be fitted.
         truncated: The truncated power law of the same tail.
         bulk: The Marchenko-Pastur fit.
@@ -209,6 +212,8 @@ class Spectrum:
     spectral_entropy: float | None
     effective_rank: float | None
     entropy: float | None
+    detx_num: int | None
+    detx_val: float | None
     tail: PowerLaw | None
     truncated: TruncatedPowerLaw | None
     bulk: Bulk | None
