@@ -32,6 +32,10 @@ from thermoscan.theory.truncated_power_law import fit_truncated_power_law
 WEAK = 1e-6
 """Eigenvalues below this are counted as weak: WeightWatcher's tolerance, squared weight units."""
 
+FEWEST = 8
+"""Of fewer eigenvalues no law is fitted, and they are in no mean over a model: WeightWatcher's."""
+
+TOO_FEW = "fewer than eight eigenvalues show no distribution"
 ALL_ZERO = "all of its eigenvalues are zero"
 RANK_ONE = "its rank is one"
 ALL_EQUAL = "its eigenvalues are equal"
@@ -133,7 +137,7 @@ def _bulk(values: FloatArray, shape: Shape, reasons: Reasons) -> Bulk | None:
 
 
 def _tail(values: FloatArray, reasons: Reasons) -> PowerLaw | None:
-    fit = fit_power_law(values)
+    fit = fit_power_law(values) if values.size >= FEWEST else NoFit(TOO_FEW)
     if isinstance(fit, NoFit):
         reasons["tail"] = fit.reason
         return None
