@@ -55,19 +55,14 @@ BASE = (
     Column("change.distance", "Δ", "distance from the base over the base's norm"),
     Column("change.cosine", "cos", "cosine with the base"),
 )
-
 SPECTRA = (
     Column("spectra.counted.tail.alpha", "α", "exponent of the spectrum’s tail"),
     Column("spectra.counted.stable_rank", "stable rank", "Σλ over the largest eigenvalue"),
     Column("spectra.counted.effective_rank", "eff. rank", "exponential of the spectral entropy"),
-    Column(
-        "spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ that the outliers hold"
-    ),
+    Column("spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ held by outliers"),
 )
 SPECTRA_BASE = (
-    Column(
-        "spectra.counted.change.distance", "Δ values", "the same of the singular values in order"
-    ),
+    Column("spectra.counted.change.distance", "Δ values", "Δ of the singular values in order"),
 )
 # Where no spectrum counts, it is for want of that of the matrix.
 _REASON_UNDER = {"counted": "matrix"}

@@ -34,7 +34,7 @@ def spectra_of(card: Card) -> Block | None:
 
 
 def _gist(spectra: SpectraSummary) -> str:
-    fits = f"{spectra.fits:,} of {spectra.spectra:,} spectra have a power law"
+    fits = f"A power law was fitted to {spectra.fits:,} of {spectra.spectra:,} spectra"
     alpha = "" if spectra.alpha is None else f", of mean exponent α = {shown(spectra.alpha)}"
     ordered = ""
     if spectra.ordered_fraction is not None:
@@ -86,25 +86,17 @@ def _moved(card: Card) -> Iterator[str]:
 def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
     """The figures by their names in the card, which are WeightWatcher's where it has them."""
     figures = (
-        ("alpha", shown, "α, exponent of the power law that the tail follows"),
+        ("alpha", shown, "α, exponent of the power law that was fitted to the tail"),
         ("alpha_weighted", shown, "α · log₁₀ of the largest eigenvalue"),
         ("log_alpha_norm", shown, "log₁₀ Σ λ^α over the eigenvalues λ"),
         ("log_norm", shown, "log₁₀ Σ λ, the squared Frobenius norm"),
         ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
         ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
         ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
-        (
-            "ordered_fraction",
-            percent,
-            "share of Σ λ that the outliers hold, where a bulk is",
-        ),
+        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, where a bulk is"),
     )
     for name, say, meaning in figures:
         value = getattr(spectra, name)
         why = f"{printable(spectra.reasons.get(name, 'not known'), 200)}: " if value is None else ""
         yield name, say(value), why + meaning
-    yield (
-        "outliers",
-        f"{spectra.outliers:,}",
-        "eigenvalues above a bulk by more than chance",
-    )
+    yield "outliers", f"{spectra.outliers:,}", "eigenvalues above a bulk by more than chance"

@@ -34,8 +34,8 @@ def test_the_first_sentence_says_how_many_fits_there_are_and_what_is_ordered() -
     spectra = replace(card.spectra, spectra=1200, fits=38, alpha=3.456, outliers=4321)
     card = replace(card, spectra=replace(spectra, ordered_fraction=0.1234))
     assert section_of(card).sentences[0] == (
-        "38 of 1,200 spectra have a power law, of mean exponent α = 3.46; 12.3 % of the energy is "
-        "ordered, and 4,321 eigenvalues are outliers."
+        "A power law was fitted to 38 of 1,200 spectra, of mean exponent α = 3.46; 12.3 % of the "
+        "energy is ordered, and 4,321 eigenvalues are outliers."
     )
 
 
