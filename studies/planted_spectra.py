@@ -73,7 +73,7 @@ def signal_section(small: bool) -> tuple[Section, str]:
         key: [(each.temperature, each.outliers) for each in map(_fit, matrices)]
         for key, matrices in drawn.items()
     }
-    theirs = {} if small else {key: _theirs(matrices) for key, matrices in drawn.items()}
+    theirs = {} if small else dict(zip(drawn, _theirs(list(drawn.values())), strict=True))
     rows: list[list[str | float | None]] = []
     for (shape, name), fits in ours.items():
         other = theirs.get((shape, name))
@@ -133,16 +133,22 @@ def _fit(matrix: FloatArray) -> BulkFit:
     return fit
 
 
-def _theirs(matrices: Sequence[FloatArray]) -> Fits:
-    columns, rows = matrices[0].shape
+def _theirs(groups: Sequence[Sequence[FloatArray]]) -> list[Fits]:
+    """WeightWatcher's fits of groups of matrices, of one shape each."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.safetensors")
-        state = {f"layers.{i}.weight": torch.tensor(each) for i, each in enumerate(matrices)}
-        save_file(state, path)
-        job = weightwatcher.Job((str(path),), options={"mp_fit": True, "plot": False})
-        answer = weightwatcher.ask([job])[0]
-    edge = (rows**0.5 + columns**0.5) ** 2
-    return [(each["bulk_max"] / edge, int(each["num_spikes"])) for each in answer.rows]
+        jobs = []
+        for place, group in enumerate(groups):
+            path = Path(folder, f"{place}.safetensors")
+            save_file(
+                {f"layers.{i}.weight": torch.tensor(each) for i, each in enumerate(group)}, path
+            )
+            jobs.append(weightwatcher.Job((str(path),), options={"mp_fit": True, "plot": False}))
+        answers = weightwatcher.ask(jobs)
+    edges = [sum(side**0.5 for side in group[0].shape) ** 2 for group in groups]
+    return [
+        [(each["bulk_max"] / edge, int(each["num_spikes"])) for each in answer.rows]
+        for answer, edge in zip(answers, edges, strict=True)
+    ]
 
 
 def _summary(fits: Fits) -> tuple[str, str]:

@@ -6,6 +6,7 @@ text is printable and every number is already words.
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ def spectra_of(card: Card) -> Block | None:
     return Block(
         key="spectra",
         title="Spectra",
-        sentences=(_gist(card.spectra), *_sampled(card.spectra), *_absent(card)),
+        sentences=(_gist(card.spectra), *_sampled(card.spectra), *_absent(card), *_moved(card)),
         caption="The whole model: plain means over its layers, as WeightWatcher takes them",
         columns=("Figure", "Value", "What it is"),
         rows=tuple(_rows(card.spectra)),
@@ -63,6 +64,23 @@ def _absent(card: Card) -> Iterator[str]:
         ]
         more = " and for other reasons" if len(reasons) > _REASONS_SHOWN else ""
         yield f"Layers without a spectrum: {', '.join(parts)}{more}."
+
+
+def _moved(card: Card) -> Iterator[str]:
+    """How far the singular values are from the base's, beside the weights themselves."""
+    pairs = [
+        (change.distance, layer.change.distance)
+        for layer in card.layers
+        if layer.spectra and layer.spectra.counted and layer.change
+        if (change := layer.spectra.counted.change)
+        if change.distance is not None and layer.change.distance is not None
+    ]
+    if pairs:
+        values, weights = (shown(statistics.median(each)) for each in zip(*pairs, strict=True))
+        yield (
+            f"Beside the base, singular values moved by {values} of their norm, and weights, whose "
+            f"distance has rotations in it too, by {weights} (medians of {len(pairs):,} layers)."
+        )
 
 
 def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
