@@ -264,6 +264,15 @@ def test_a_base_out_of_range_says_so(tmp_path: Path) -> None:
     assert spectrum.reasons["change"].startswith("in the base checkpoint: the squares")
 
 
+@pytest.mark.parametrize("which", ["base", "model"])
+def test_what_is_not_finite_in_either_says_so(tmp_path: Path, which: str) -> None:
+    states = {name: {"a.weight": drawn(30, 40)} for name in ("base", "model")}
+    states[which]["a.weight"][3, 4] = math.nan
+    spectrum = spectra_of(pair(tmp_path, states["base"], states["model"]), "a.weight").matrix
+    assert spectrum is not None and spectrum.change is None
+    assert spectrum.reasons["change"] == "entries of the layer or of the base's are not finite"
+
+
 def test_squares_of_eigenvalues_out_of_range_leave_the_rest(tmp_path: Path) -> None:
     before = drawn(30, 40).double() * 1e100
     card = pair(tmp_path, {"a.weight": before}, {"a.weight": 2 * before})

@@ -127,7 +127,7 @@ def _gpt2(folder: Path) -> list[Subject]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    sizes = {"n_embd": 256, "n_layer": 2, "n_head": 4, "vocab_size": 600, "n_positions": 96}
+    sizes = {"n_embd": 256, "n_layer": 4, "n_head": 4, "vocab_size": 600, "n_positions": 96}
     config = GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
     path = folder / "gpt2"
     GPT2LMHeadModel(config).save_pretrained(path)

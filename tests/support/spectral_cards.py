@@ -121,6 +121,8 @@ def spectrum(
         spectral_entropy=nine(entropy),
         effective_rank=nine(math.exp(entropy)),
         entropy=nine(entropy / math.log(matrices * columns - 1)),
+        detx_num=matrices * columns // 3,
+        detx_val=nine(norm / (matrices * columns)),
         tail=tail,
         truncated=truncated,
         bulk=bulk,

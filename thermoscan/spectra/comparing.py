@@ -24,6 +24,7 @@ from thermoscan.theory.spectral_distance import jensen_shannon
 RESIZED = "the base's layer has another shape"
 RELAID = "the kernel of the base's layer lies in another order in memory"
 CUT_OTHERWISE = "the base's layer lies in another order in memory"
+NOT_FINITE = "entries of the layer or of the base's are not finite"
 IN_BASE = "in the base checkpoint: "
 
 

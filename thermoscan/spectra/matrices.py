@@ -22,7 +22,7 @@ from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
 from thermoscan.theory.entropy import FloatArray, IntArray
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 """What is read and converted at once, so that it stays in the cache."""
 
 GAP_BYTES = 1 << 18

@@ -18,6 +18,7 @@ from thermoscan.reasons import Reasons
 from thermoscan.scanner.measurement import Measurement
 from thermoscan.spectra.comparing import (
     IN_BASE,
+    NOT_FINITE,
     Base,
     Seen,
     Stored,
@@ -171,6 +172,8 @@ def _beside(
     (found,) = eigenvalues([before])
     if isinstance(found, NoFit):
         return _unchanged(now.spectrum, IN_BASE + found.reason)
+    if gram.non_finite or before.non_finite:
+        return _unchanged(now.spectrum, NOT_FINITE)
     overlaps = overlaps_of((own, other), (gram, before), job.shape, chosen, sliced=job.sliced)
     then = Seen(spectrum_of(found.scaled(job.scale)), found.values)
     reasons = {key: value for key, value in now.spectrum.reasons.items() if key != "change"}

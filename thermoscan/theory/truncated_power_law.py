@@ -138,13 +138,17 @@ class _Family:
 def _nodes(a: float, b: float) -> tuple[FloatArray, FloatArray]:
     """Returns Gauss-Legendre nodes and weights over where the density and its moments are."""
     low, high = (_edge(a, b, side) for side in (-1, 1))
-    edges = np.linspace(low, high, _PANELS + 1)
-    half = (high - low) / (2 * _PANELS)
-    nodes = (edges[:-1] + half)[:, None] + half * _LEGENDRE[0]
-    return nodes.ravel(), np.tile(half * _LEGENDRE[1], _PANELS)
+    return low + (high - low) * _PLACES, (high - low) * _WEIGHTS
 
 
-_LEGENDRE = np.polynomial.legendre.leggauss(_NODES)
+def _rule() -> tuple[FloatArray, FloatArray]:
+    """The nodes and weights of all panels between 0 and 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    places = np.arange(_PANELS)[:, None] + (1 + nodes) / 2
+    return places.ravel() / _PANELS, np.tile(weights, _PANELS) / (2 * _PANELS)
+
+
+_PLACES, _WEIGHTS = _rule()
 
 
 def _edge(a: float, b: float, side: int) -> float:
