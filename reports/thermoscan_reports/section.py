@@ -58,7 +58,7 @@ def _parts(card: Card) -> Iterator[str]:
         if block.key == "comparison":
             yield words(f"{block.title}: {block.sentences[0]}.", 1000)
     if page.spectra:
-        yield words(f"{page.spectra.title}: {page.spectra.sentences[0]}", 1000)
+        yield words(f"{page.spectra.title}: {' '.join(page.spectra.sentences)}", 1500)
     yield from _findings(page)
     if page.not_looked_for:
         yield words(page.not_looked_for, 1000)

@@ -1,7 +1,7 @@
 """What a page says of spectra: a sentence, the means over the model, and what has no spectrum.
 
-Takes a card; gives a `Block`, whose first sentence says enough where there is room for one. Every
-text is printable and every number is already words.
+Takes a card; gives a `Block`, whose sentences say enough where there is no room for its table.
+Every text is printable and every number is already words.
 """
 
 from __future__ import annotations

@@ -200,8 +200,8 @@ def _blocks(page: Page) -> Iterator[RenderableType]:
 
 def _spectra(page: Page) -> Iterator[Text]:
     if page.spectra:
-        title, (gist, *_) = page.spectra.title, page.spectra.sentences
-        yield Text().append(f"\n{title}: ", "bold").append(gist)
+        title, sentences = page.spectra.title, page.spectra.sentences
+        yield Text().append(f"\n{title}: ", "bold").append(" ".join(sentences))
 
 
 def _foot(page: Page) -> Text:

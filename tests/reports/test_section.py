@@ -124,9 +124,11 @@ def test_a_card_with_a_base_says_what_became_of_it() -> None:
     assert "Beside" not in SectionReporter().render(realistic())
 
 
-def test_a_card_with_spectra_says_so_in_a_sentence() -> None:
+def test_a_card_with_spectra_says_so_in_a_paragraph() -> None:
     text = SectionReporter().render(complete())
-    assert "\n\nSpectra: A power law was fitted to 38 of 39 spectra, of mean exponent α = " in text
+    (paragraph,) = (part for part in text.split("\n\n") if part.startswith("Spectra: "))
+    assert "A power law was fitted to 38 of 39 spectra, of mean exponent α = " in paragraph
+    assert "Layers without a spectrum: 1 (it holds values that are not finite)." in paragraph
     assert "Spectra" not in SectionReporter().render(realistic())
 
 

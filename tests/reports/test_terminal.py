@@ -68,6 +68,7 @@ def test_what_was_run_and_compared_stands_below_the_roles() -> None:
         "Experts",
         "encoder.layer.3.experts[*]",
         "Spectra: A power law was fitted to 38 of 39 spectra",
+        "Beside the base, singular values moved by",
         "coverage:",
     ]
     places = [text.find(part) for part in parts]
