@@ -13,13 +13,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from safetensors.numpy import save_file
 from support.batches import write_long
 from support.safetensors_files import write_raw, write_tensors
 from support.wheels import path_of
 
 from thermoscan.batch.cards import home_of
+from thermoscan.card_io import from_json, to_json
+from thermoscan.options import ScanOptions, SpectraOptions
+from thermoscan.scanner import scan
 
 SCRIPT = Path(sys.executable).parent / "thermoscan"
 CARD_FILES = {"badge.svg", "card.html", "card.json", "profile.svg"}
@@ -30,8 +35,9 @@ def environment() -> dict[str, str]:
 
 
 def batch(*arguments: object, cwd: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a batch to its end, in one worker: each takes a second to come up."""
     return subprocess.run(
-        [str(SCRIPT), "batch", *map(str, arguments)],
+        [str(SCRIPT), "batch", "--workers", "1", *map(str, arguments)],
         cwd=cwd, env=environment(), input=given, capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
@@ -166,6 +172,58 @@ def test_verify_finds_a_change_that_size_and_time_do_not_show(models: Path, tmp_
     assert "This run: 1 scanned, 0 refused, 0 skipped, 7 unchanged" in verified.stdout
     changed = {name for name, row in rows_of(tmp_path / "out").items() if row != before[name]}
     assert changed == {"m1"}
+
+
+def test_spectra_are_those_of_a_scan_and_can_be_asked_for(models: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("m0", "m1"):
+        weights = {f"{k}.weight": rng.standard_normal((90, 60), np.float32) for k in range(2)}
+        save_file(weights, models / name / "model.safetensors")
+    shutil.rmtree(models / "broken")
+    wanted = ("--spectra", "--max-side", "50", "--shuffle", "--seed", "3")
+    done = batch(models, "--out", "out", *wanted, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = []
+    options = SpectraOptions(max_side=50, shuffle=True, seed=3)
+    for name in rows_of(tmp_path / "out"):
+        card = scan(str(models / name), ScanOptions(seed=3, spectra=options))
+        text = (tmp_path / "out" / "cards" / name / "card.json").read_text()
+        assert from_json(text).layers == from_json(to_json(card)).layers, name
+        counted = [(each, each.spectra.counted if each.spectra else None) for each in card.layers]
+        expected += [
+            (name, layer.name, found.tail.alpha)
+            for layer, found in counted
+            if found is not None and found.tail is not None and found.tail.alpha > 6
+        ]
+    asked = ("--catalogue", "out", "--where", "alpha > 6", "--columns", "model.name,name,alpha")
+    query = ["catalogue", "query", *asked, "--json", "--sort", "model.name,position"]
+    found = subprocess.run(
+        [str(SCRIPT), *query], cwd=tmp_path, env=environment(), capture_output=True, check=True
+    )
+    answer = [tuple(json.loads(line).values()) for line in found.stdout.splitlines()]
+    assert [each[:2] for each in answer] == sorted(each[:2] for each in expected)
+    assert dict.fromkeys(each[0] for each in answer).keys() >= {"m0", "m1"}
+    again = batch(models, "--out", "out", *wanted, cwd=tmp_path)
+    assert "0 scanned, 0 refused, 0 skipped, 7 unchanged" in again.stdout
+    other = batch(models, "--out", "out", *wanted[:3], cwd=tmp_path)
+    assert "This run: 7 scanned" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--shuffle",), "without-spectra"),
+        (("--max-side", "9"), "without-spectra"),
+        (("--spectra", "--sample", "5%"), "sample-with-spectra"),
+    ],
+)
+def test_options_of_spectra_that_make_no_sense_end_the_batch(
+    models: Path, tmp_path: Path, arguments: tuple[str, ...], code: str
+) -> None:
+    done = batch(models, "--out", "out", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"[{code}]" in done.stderr
+    assert not (tmp_path / "out" / "index.html").exists()
 
 
 def test_what_is_excluded_or_too_large_is_skipped_with_the_reason(

@@ -23,6 +23,7 @@ from thermoscan.batch.pool import WORKER_BYTES, ProcessExecutor
 from thermoscan.batch.tasks import Result, Task
 from thermoscan.batch.worker import perform
 from thermoscan.errors import ClusterError, OptionError
+from thermoscan.options import ScanOptions, SpectraOptions
 
 MEMORY = 4_000_000_000
 
@@ -154,7 +155,7 @@ def test_a_bound_that_is_set_already_is_not_raised(tmp_path: Path) -> None:
         "    resource.setrlimit(resource.RLIMIT_DATA, (2_000_000_000, 2_000_000_000))\n"
         "    with ProcessExecutor(1, 4_000_000_000) as executor:\n"
         f"        tasks = [task_of(pathlib.Path({str(path)!r}))]\n"
-        "        print([each.status for each in executor.run(tasks, print)])\n"
+        "        print([each.status for each in executor.run(tasks, lambda *_: None)])\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout == "['scanned']\n"
@@ -249,6 +250,17 @@ def test_a_model_that_needs_more_memory_than_a_worker_has_is_refused(tmp_path: P
         results = {r.name: r for r in executor.run([task_of(hungry), modest], silent)}
     assert (results["hungry"].status, results["hungry"].code) == ("refused", "out-of-memory")
     assert results["modest.safetensors"].status == "scanned"
+
+
+def test_a_spectrum_that_needs_more_memory_than_a_worker_has_is_refused(tmp_path: Path) -> None:
+    options = ScanOptions(spectra=SpectraOptions())
+    wide = task_of(write_long(tmp_path / "wide", 4 * 6000**2, columns=6000), options=options)
+    modest = task_of(write_tensors(tmp_path / "modest", "a.weight", rows=40), options=options)
+    with ProcessExecutor(1, WORKER_BYTES) as executor:
+        results = {r.name: r for r in executor.run([wide, modest], silent)}
+    assert (results["wide"].status, results["wide"].code) == ("refused", "out-of-memory")
+    card = results["modest"].card
+    assert card is not None and card.spectra is not None and card.spectra.spectra == 1
 
 
 def test_less_memory_than_the_workers_need_is_refused() -> None:

@@ -83,6 +83,21 @@ def test_a_condition_finds_the_layers_that_the_cards_have(filled: Filled) -> Non
     assert found
 
 
+def test_layers_and_models_are_found_by_their_spectra(filled: Filled) -> None:
+    tails = [
+        (name, layer.name, layer.spectra.counted.tail.alpha)
+        for name, layer in layers(filled)
+        if layer.spectra and layer.spectra.counted and layer.spectra.counted.tail
+    ]
+    middle = sorted(alpha for _, _, alpha in tails)[len(tails) // 2]
+    asked = ("--where", f"alpha > {middle!r}", "--columns", "model.name,name,alpha")
+    found = [tuple(each.values()) for each in rows(filled.place, "query", *asked)]
+    assert found == [each for each in tails if each[2] > middle]
+    assert found
+    (model,) = rows(filled.place, "ls", "--where", "ordered_fraction >= 0 or alpha > 0")
+    assert model["name"] == "complete"
+
+
 @pytest.mark.parametrize("down", [False, True])
 def test_what_is_missing_comes_last_and_equals_by_name_and_place(
     filled: Filled, down: bool
@@ -269,6 +284,7 @@ def test_two_revisions_of_a_model_are_set_side_by_side(filled: Filled) -> None:
     assert (changed["status"], changed["name"]) == ("changed", before.name)
     assert {each["name"]: each["change"] for each in changed["moves"]} == {
         "reduced_temperature": 0.0, "order": 0.9 - before.order, "sparsity": 0.25,
+        "alpha": None,
     }  # fmt: skip
     assert (removed["status"], removed["name"]) == ("removed", "pooler.dense.weight")
     assert (added["status"], added["name"]) == ("added", "head.weight")
@@ -280,6 +296,17 @@ def test_two_revisions_of_a_model_are_set_side_by_side(filled: Filled) -> None:
     assert [each["code"] for each in found["lost"]] == [filled.earlier.findings[0].code]
     back = json.loads(run(filled.place, "diff", "org/tuned", "org/tuned@2", "--json").stdout)
     assert (back["gained"], back["lost"]) == (found["lost"], [])
+
+
+def test_figures_of_spectra_are_set_side_by_side_where_there_are_any(in_file: Filled) -> None:
+    spectra = in_file.cards["complete"].spectra
+    assert spectra is not None and spectra.alpha is not None
+    some = run(in_file.place, "diff", "org/tuned", "complete").stdout.splitlines()
+    (alpha,) = [line.split() for line in some if line.startswith("alpha ")]
+    assert alpha[:2] == ["alpha", "-"] and float(alpha[2]) == pytest.approx(spectra.alpha, rel=1e-3)
+    assert " alpha " in next(line for line in some if " layer " in line)
+    none = run(in_file.place, "diff", "org/tuned@2", "org/tuned").stdout
+    assert "alpha" not in none and "ordered_fraction" not in none
 
 
 def test_layers_without_a_digest_are_unknown_and_not_the_same(filled: Filled) -> None:

@@ -92,6 +92,30 @@ def test_every_scalar_of_a_layer_comes_back_to_the_last_bit(catalogue: Catalogue
                 assert same_number(row[column], given), column
 
 
+def test_the_figures_of_spectra_come_back_and_a_convolution_by_its_slices(
+    catalogue: Catalogue,
+) -> None:
+    card = cards.complete()
+    record(catalogue, scanned(card))
+    scan = last(catalogue)
+    for name in ("alpha", "alpha_weighted", "log_alpha_norm", "stable_rank", "ordered_fraction"):
+        assert same_number(scan[name], getattr(card.spectra, name)), name
+    rows = parts(catalogue, schema.layers, scan["id"])
+    for row, layer in zip(rows, card.layers, strict=True):
+        spectrum = (layer.spectra.slices or layer.spectra.matrix) if layer.spectra else None
+        tail, bulk = (spectrum.tail, spectrum.bulk) if spectrum else (None, None)
+        assert same_number(row["alpha"], tail.alpha if tail else None)
+        for name in ("stable_rank", "effective_rank"):
+            assert same_number(row[name], getattr(spectrum, name, None)), name
+        for name in ("ordered_fraction", "outliers"):
+            assert same_number(row[name], getattr(bulk, name, None)), name
+    assert [row["alpha"] is None for row in rows[:5]] == [False, True, False, True, False]
+    convolution = card.layers[-1].spectra
+    assert convolution is not None and convolution.slices is not None
+    assert convolution.matrix is not None
+    assert convolution.slices.effective_rank != convolution.matrix.effective_rank
+
+
 def test_the_summary_the_revision_and_the_findings_come_back(catalogue: Catalogue) -> None:
     card = replace(cards.sampled(), comparison=cards.complete().comparison)
     assert card.comparison is not None

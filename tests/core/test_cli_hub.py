@@ -208,6 +208,27 @@ def test_a_batch_of_a_query_reads_each_model_once(hub: LoopbackHub, tmp_path: Pa
     assert "This run: 1 scanned, 0 refused, 0 skipped, 5 unchanged" in third.stdout
 
 
+def test_a_batch_with_spectra_downloads_what_it_scans_and_no_more(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    for name, rows in (("small", 30), ("large", 3000)):
+        weights = write_tensors(tmp_path / name, "a.weight", rows=rows).read_bytes()
+        hub.add(f"spectra/{name}", {"model.safetensors": weights})
+    limit = ("--max-bytes", "30kB", "--out", "out", "--spectra")
+    query = ("batch", "--hub", "author=spectra", *limit)
+    first = run(hub, tmp_path, *query)
+    assert "Models: 1 scanned, 0 refused, 1 skipped" in first.stdout, first.stderr
+    cache = tmp_path / "home" / "hub"
+    assert [each.name for each in cache.glob("models--*")] == ["models--spectra--small"]
+    card = json.loads((tmp_path / "out" / "cards" / "spectra--small" / "card.json").read_text())
+    assert card["spectra"]["spectra"] == 1
+    again = run(hub, tmp_path, *query)
+    assert "This run: 0 scanned, 0 refused, 0 skipped, 2 unchanged" in again.stdout
+    (tmp_path / "list.txt").write_text("spectra/small\nspectra/large\n")
+    listed = run(hub, tmp_path, "batch", "--list", "list.txt", *limit)
+    assert "0 scanned, 0 refused, 0 skipped, 2 unchanged" in listed.stdout
+
+
 def test_a_batch_that_the_hub_fails_is_tried_again_by_the_next_run(
     hub: LoopbackHub, tmp_path: Path
 ) -> None:

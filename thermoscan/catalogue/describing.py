@@ -15,7 +15,7 @@ _SCAN = ("scan", "is_last", "at", "status", "code", "identity", "scanner", "redu
          "order")  # fmt: skip
 _FINDING = ("severity", "code", "layer", "message")
 _LAYER = ("position", "name", "role", "reduced_temperature", "order", "engine_efficiency",
-          "sparsity")  # fmt: skip
+          "sparsity", "alpha")  # fmt: skip
 
 
 @dataclass(frozen=True)

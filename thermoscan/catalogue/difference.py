@@ -20,11 +20,12 @@ from thermoscan.catalogue.schema import scans
 FIGURES = (
     "parameters", "bytes", "layers", "temperature", "reduced_temperature",
     "transition_temperature", "refresh_temperature", "order", "work_efficiency",
-    "bits_per_parameter", "sparsity", "errors", "warnings", "infos",
+    "bits_per_parameter", "sparsity", "alpha", "stable_rank", "ordered_fraction", "errors",
+    "warnings", "infos",
 )  # fmt: skip
 """Of the models."""
 
-MOVES = ("reduced_temperature", "order", "sparsity")
+MOVES = ("reduced_temperature", "order", "sparsity", "alpha")
 """Of the layers."""
 
 _WHO = ("scan", "name", "status", "code", "reason", "commit", "identity", "architecture",
@@ -44,6 +45,11 @@ class Move:
     before: float | None
     after: float | None
     change: float | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a figure before or after."""
+        return self.before is not None or self.after is not None
 
 
 @dataclass(frozen=True, slots=True)

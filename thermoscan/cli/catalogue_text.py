@@ -40,24 +40,27 @@ def difference_lines(found: Difference) -> Iterator[str]:
             if before is not None or after is not None]  # fmt: skip
     yield from aligned(("", "before", "after"), rows, width)
     yield ""
-    figures = [(each.name, each.before, each.after, each.change) for each in found.figures]
+    figures = [(each.name, each.before, each.after, each.change)
+               for each in found.figures if each.is_known]  # fmt: skip
     yield from aligned(("", "before", "after", "change"), figures, width)
     yield ""
     counts = Counter(each.status for each in found.layers)
     numbers = (f"{counts[status]:,} {status}" for status in _STATUSES)
     yield f"Layers: {found.same:,} the same, {', '.join(numbers)}"
     if found.layers:
-        names = ["", "layer", *(each for name in MOVES for each in (name, "change"))]
-        yield from aligned(names, map(_layer, found.layers), width)
+        told = [name for index, name in enumerate(MOVES)
+                if any(each.moves[index].is_known for each in found.layers)]  # fmt: skip
+        names = ["", "layer", *(each for name in told for each in (name, "change"))]
+        yield from aligned(names, [_layer(each, told) for each in found.layers], width)
     yield from _section("Findings gained", found.gained)
     yield from _section("Findings lost", found.lost)
     if not found.differs:
         yield "No difference."
 
 
-def _layer(layer: LayerDifference) -> Sequence[Any]:
+def _layer(layer: LayerDifference, told: Sequence[str]) -> Sequence[Any]:
     moves: list[float | None] = []
-    for each in layer.moves:
+    for each in [move for move in layer.moves if move.name in told]:
         moves += [each.before if each.after is None else each.after, each.change]
     return (layer.status, layer.name, *moves)
 
