@@ -20,8 +20,8 @@ Written by `make bench`, which anyone can run. `make bench RIVALS=1` also instal
 and measures them. Rates are compared within one run, the two sides taking turns; a ratio is the
 median over the rounds. The checkpoints are made on first use (12 GB, in the system's temporary
 folder or where `THERMOSCAN_BENCH_DIR` says). The scripts are in `benchmarks/`. Pages of their own
-have [batches](benchmarks-batch.md), [scans of a hub](benchmarks-remote.md) and
-[scaling](scaling.md).
+have [spectra](benchmarks-spectra.md), [batches](benchmarks-batch.md),
+[scans of a hub](benchmarks-remote.md) and [scaling](scaling.md).
 
 """,
     "benchmarks-batch.md": """# Benchmarks of batches

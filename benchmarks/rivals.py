@@ -2,7 +2,8 @@
 
 weightlens computes streaming moments and quantiles, the closest work, here with two workers.
 WeightWatcher computes the spectrum of every matrix, which is more work and not the same work: its
-ratio says what a person waits, no more.
+ratio says what a person waits, no more. Spectra beside spectra are measured
+[by themselves](benchmarks-spectra.md).
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Analysis is from loaded weights (WeightWatcher's ``analyze()``) or from a scanned file (ours, which
 reads the weights once more) to the last fit, timed inside the process. A whole process is
 ``thermoscan scan MODEL --spectra``, or one that imports WeightWatcher and analyses the folder.
-Ours is the greater work where WeightWatcher leaves out a matrix, for a side above 50,000, or takes
-several as the one that they are stored as.
+What WeightWatcher leaves out, matrices with a side above 50,000, is left out of our analysis too,
+but not of our process; and where it takes several matrices as the one that they are stored as, ours
+is the greater work.
 
 The floor is the arithmetic that no exact method over the Gram matrix goes without, ``N M²``
 operations for the product and ``4/3 M³`` for reducing it to three diagonals, at the rates at which
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,8 @@ PEAK = 1 / 3
 _ROUNDS = 3
 _MINUTES = frozenset({"Llama, 1.1 B bf16"})
 """Models that WeightWatcher takes minutes for: one round is enough."""
-_RATE_SECONDS = 0.5
+RATE_SECONDS = 0.5
+"""How long a rate is measured."""
 _TALL = 4
 
 _WATCH_LOADED = """
@@ -69,6 +71,7 @@ out.write_text(json.dumps({"seconds": seconds, "matrices": matrices}))
 _TAKE_SCANNED = """
 import json, sys, time
 from pathlib import Path
+from dataclasses import replace
 from thermoscan.options import ScanOptions, SpectraOptions
 from thermoscan.plugins import adapter_for
 from thermoscan.scanner.measure import measure
@@ -78,6 +81,8 @@ options = ScanOptions(spectra=SpectraOptions())
 silent = lambda *_: None
 with adapter_for(folder).open(folder, options.opening) as checkpoint:
     scanned = measure(checkpoint, options, silent)
+    layers = [each for each in scanned.layers if max(each.tensor.shape) <= 50_000]
+    scanned = replace(scanned, layers=tuple(layers))
     started = time.perf_counter()
     taken = take_spectra(scanned, options.spectra, options.workers, silent)
     seconds = time.perf_counter() - started
@@ -245,13 +250,13 @@ def rates_of(side: int) -> Rates:
     return Rates(products * _TALL * side**3, reductions * 4 / 3 * side**3)
 
 
-def _calls_per_second(call: Any) -> float:
+def _calls_per_second(call: Callable[[], object]) -> float:
     """How often a second all cores together make a call."""
     started = time.perf_counter()
 
     def repeat(_worker: int) -> float:
         calls = 0
-        while calls == 0 or time.perf_counter() - started < _RATE_SECONDS:
+        while calls == 0 or time.perf_counter() - started < RATE_SECONDS:
             call()
             calls += 1
         return calls / (time.perf_counter() - started)

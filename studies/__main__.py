@@ -24,6 +24,7 @@ STUDIES: tuple[str, ...] = (
     "real_checkpoints",
     "efficiency",
     "sampling",
+    "random_spectra",
 )
 """Names of the studies' modules, in the order to read them."""
 

@@ -26,13 +26,15 @@ class Job:
     """One call of WeightWatcher.
 
     Attributes:
-        models: One path for `analyze`, two for `distances`.
+        models: One path, two for `distances`.
+        call: ``"analyze"``, ``"distances"`` or ``"get_ESD"``.
         given: How it gets them: ``"state dict"`` as torch or safetensors load it, ``"path"``, or
             ``"lstm"``, a module with these weights.
         options: Of the call.
     """
 
     models: tuple[str, ...]
+    call: str = "analyze"
     given: str = "state dict"
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,8 +44,8 @@ class Answer:
     """What it answered.
 
     Attributes:
-        rows: Of its data frame, by column.
-        summary: Its means over the rows.
+        rows: Of its data frame, by column; of `get_ESD` one for every eigenvalue.
+        summary: Means over the rows of `analyze`.
         error: Name of the exception that it raised, if it did.
         message: What that said.
     """
@@ -69,13 +71,12 @@ def ask(jobs: Sequence[Job], *, without_torch: bool = False) -> list[Answer]:
     Raises:
         subprocess.CalledProcessError: The process itself failed.
     """
-    hide = "sys.modules['torch'] = None; " if without_torch else ""
-    run = f"import sys, runpy; {hide}runpy.run_path(sys.argv[0], run_name='__main__')"
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "jobs.json"), Path(folder, "answers.json")
         asked.write_text(json.dumps([asdict(each) for each in jobs]))
-        command = [str(_PYTHON), "-c", f"import sys; sys.argv = sys.argv[1:]; {run}"]
-        command += [process.__file__, str(asked), str(answered)]
+        # Isolated: this module beside the script has the name of the package that it imports.
+        command = [str(_PYTHON), "-I", process.__file__, str(asked), str(answered)]
+        command += ["--without-torch"] if without_torch else []
         # One thread: its matrices are small, and threads that wait for each other take its time.
         alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         subprocess.run(command, check=True, capture_output=True, env=alone)  # noqa: S603 - our own
@@ -89,9 +90,13 @@ def summaries(checkpoints: Sequence[Path]) -> list[Mapping[str, float]]:
         checkpoints: Safetensors files whose matrices belong to linear layers and convolutions.
 
     Raises:
-        subprocess.CalledProcessError: It failed.
+        RuntimeError: It failed.
     """
-    return [each.summary for each in ask([Job((str(path),)) for path in checkpoints])]
+    answers = ask([Job((str(path),)) for path in checkpoints])
+    for path, answer in zip(checkpoints, answers, strict=True):
+        if answer.error is not None:
+            raise RuntimeError(f"WeightWatcher on {path.name}: {answer.error}: {answer.message}")
+    return [each.summary for each in answers]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

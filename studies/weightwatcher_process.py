@@ -1,4 +1,4 @@
-"""What WeightWatcher's own Python runs: ``python weightwatcher_process.py JOBS ANSWERS``.
+"""What WeightWatcher's own Python runs, with the arguments ``JOBS ANSWERS [--without-torch]``.
 
 JOBS is JSON, a list of `studies.weightwatcher.Job`; ANSWERS is written as JSON, an answer for each
 in the same order. It imports nothing of ours, for its environment has nothing of ours.
@@ -11,7 +11,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 Details = dict[str, Any]
 
@@ -26,7 +26,7 @@ def main(jobs: Path, answers: Path) -> None:
 def _answer(job: Details) -> Details:
     try:
         models = [_model(Path(each), job["given"]) for each in job["models"]]
-        return _distances(models, job) if len(models) > 1 else _analysis(models[0], job)
+        return _CALLS[job["call"]](models, job["options"])
     except Exception as error:  # whatever it raises is what is asked for
         return {"error": type(error).__name__, "message": str(error)}
 
@@ -50,16 +50,26 @@ def _lstm(torch: Any, state: Details) -> Any:
     return module
 
 
-def _analysis(model: Any, job: Details) -> Details:
-    watcher = importlib.import_module("weightwatcher").WeightWatcher(model=model)
-    details = watcher.analyze(**job["options"])
+def _watcher(**model: Any) -> Any:
+    return importlib.import_module("weightwatcher").WeightWatcher(**model)
+
+
+def _analysis(models: list[Any], options: Details) -> Details:
+    watcher = _watcher(model=models[0])
+    details = watcher.analyze(**options)
     return {"rows": details.to_dict("records"), "summary": watcher.get_summary(details)}
 
 
-def _distances(models: list[Any], job: Details) -> Details:
-    watcher = importlib.import_module("weightwatcher").WeightWatcher()
-    *_, details = watcher.distances(*models, **job["options"])
-    return {"rows": details.reset_index().to_dict("records"), "summary": {}}
+def _distances(models: list[Any], options: Details) -> Details:
+    *_, details = _watcher().distances(*models, **options)
+    return {"rows": details.reset_index().to_dict("records")}
+
+
+def _eigenvalues(models: list[Any], options: Details) -> Details:
+    return {"rows": [{"eigenvalue": each} for each in _watcher(model=models[0]).get_ESD(**options)]}
+
+
+_CALLS = {"analyze": _analysis, "distances": _distances, "get_ESD": _eigenvalues}
 
 
 def _plain(value: Any) -> Any:
@@ -67,4 +77,6 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    if "--without-torch" in sys.argv:
+        sys.modules["torch"] = cast(Any, None)  # an import of it fails, as where it is missing
     main(Path(sys.argv[1]), Path(sys.argv[2]))

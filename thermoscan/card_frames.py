@@ -47,7 +47,14 @@ _SPECTRUM_PARTS: Mapping[str, type[Any]] = {
     "change": SpectralChange,
 }
 # WeightWatcher's names where they are others than ours.
-_THEIRS = {"rows": "N", "columns": "M", "tail_distance": "D", "tail_spikes": "num_pl_spikes"}
+_THEIRS = {
+    "rows": "N",
+    "columns": "M",
+    "detx_num": "detX_num",
+    "detx_val": "detX_val",
+    "tail_distance": "D",
+    "tail_spikes": "num_pl_spikes",
+}
 
 
 def layers_frame(card: Card) -> pandas.DataFrame:

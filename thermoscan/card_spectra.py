@@ -48,7 +48,7 @@ class TruncatedPowerLaw:
         alpha: Exponent, by maximum likelihood over the tail of the power law.
         rate: Of the cut-off, per squared weight unit; 0 where none is better.
         log_likelihood_ratio: Log-likelihood of it over that of the power law, nats; never below 0.
-        p_value: Probability that a power law alone gives a greater ratio.
+        p_value: Probability that a power law alone gives as great a ratio, by the chi-square law.
     """
 
     alpha: float
@@ -183,6 +183,9 @@ class Spectrum:
         spectral_entropy: ``-Σ p ln p`` of ``p = λ / Σ λ``, nats.
         effective_rank: Its exponential.
         entropy: The spectral entropy over the logarithm of the rank, between 0 and 1.
+        detx_num: The fewest of the largest eigenvalues whose product, each over the mean of all, is
+            below 1: the tail that WeightWatcher's ERG condition (a determinant of 1) picks.
+        detx_val: The least of these eigenvalues.
         tail: The power law; None where none could be fitted.
         truncated: The truncated power law of the same tail.
         bulk: The Marchenko-Pastur fit.
@@ -209,6 +212,8 @@ class Spectrum:
     spectral_entropy: float | None
     effective_rank: float | None
     entropy: float | None
+    detx_num: int | None
+    detx_val: float | None
     tail: PowerLaw | None
     truncated: TruncatedPowerLaw | None
     bulk: Bulk | None
@@ -242,11 +247,12 @@ class LayerSpectra:
 class SpectraSummary:
     """The spectra of a model together: plain means over its layers, as WeightWatcher takes them.
 
-    A convolution counts by its slices. What a layer has not is in no mean.
+    A convolution counts by its slices. What a layer has not is in no mean, and a spectrum of fewer
+    than eight eigenvalues in none of these figures, as in WeightWatcher's.
 
     Attributes:
         max_side: The largest smaller side that was taken whole.
-        spectra: Layers that have a spectrum.
+        spectra: Layers that have a spectrum of eight eigenvalues or more.
         fits: Layers that have a power law.
         sampled: Layers whose smaller side was sampled.
         alpha: Mean of the power laws' exponents.

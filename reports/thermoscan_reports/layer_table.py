@@ -55,14 +55,14 @@ BASE = (
     Column("change.distance", "Δ", "distance from the base over the base's norm"),
     Column("change.cosine", "cos", "cosine with the base"),
 )
-
 SPECTRA = (
     Column("spectra.counted.tail.alpha", "α", "exponent of the spectrum’s tail"),
     Column("spectra.counted.stable_rank", "stable rank", "Σλ over the largest eigenvalue"),
     Column("spectra.counted.effective_rank", "eff. rank", "exponential of the spectral entropy"),
-    Column(
-        "spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ that the outliers hold"
-    ),
+    Column("spectra.counted.bulk.ordered_fraction", "ordered", "share of Σλ held by outliers"),
+)
+SPECTRA_BASE = (
+    Column("spectra.counted.change.distance", "Δ values", "Δ of the singular values in order"),
 )
 # Where no spectrum counts, it is for want of that of the matrix.
 _REASON_UNDER = {"counted": "matrix"}
@@ -102,7 +102,8 @@ def columns_of(card: Card) -> tuple[Column, ...]:
     """Returns the columns of numbers that a card has: more of a sample, spectra, data or a base."""
     sample, spectra = SAMPLE if card.sampling else (), SPECTRA if card.spectra else ()
     data, base = DATA if card.probe else (), BASE if card.comparison else ()
-    return WEIGHTS + sample + spectra + data + base
+    change = SPECTRA_BASE if card.spectra and card.comparison else ()
+    return WEIGHTS + sample + spectra + data + base + change
 
 
 def table_of(card: Card) -> LayerTable:

@@ -6,6 +6,7 @@ text is printable and every number is already words.
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ def spectra_of(card: Card) -> Block | None:
     return Block(
         key="spectra",
         title="Spectra",
-        sentences=(_gist(card.spectra), *_sampled(card.spectra), *_absent(card)),
+        sentences=(_gist(card.spectra), *_sampled(card.spectra), *_absent(card), *_moved(card)),
         caption="The whole model: plain means over its layers, as WeightWatcher takes them",
         columns=("Figure", "Value", "What it is"),
         rows=tuple(_rows(card.spectra)),
@@ -33,7 +34,7 @@ def spectra_of(card: Card) -> Block | None:
 
 
 def _gist(spectra: SpectraSummary) -> str:
-    fits = f"{spectra.fits:,} of {spectra.spectra:,} spectra have a power law"
+    fits = f"A power law was fitted to {spectra.fits:,} of {spectra.spectra:,} spectra"
     alpha = "" if spectra.alpha is None else f", of mean exponent α = {shown(spectra.alpha)}"
     ordered = ""
     if spectra.ordered_fraction is not None:
@@ -65,24 +66,37 @@ def _absent(card: Card) -> Iterator[str]:
         yield f"Layers without a spectrum: {', '.join(parts)}{more}."
 
 
+def _moved(card: Card) -> Iterator[str]:
+    """How far the singular values are from the base's, beside the weights themselves."""
+    pairs = [
+        (change.distance, layer.change.distance)
+        for layer in card.layers
+        if layer.spectra and layer.spectra.counted and layer.change
+        if (change := layer.spectra.counted.change)
+        if change.distance is not None and layer.change.distance is not None
+    ]
+    if pairs:
+        values, weights = (shown(statistics.median(each)) for each in zip(*pairs, strict=True))
+        yield (
+            f"Beside the base, singular values moved by {values} of their norm, and weights, whose "
+            f"distance has rotations in it too, by {weights} (medians of {len(pairs):,} layers)."
+        )
+
+
 def _rows(spectra: SpectraSummary) -> Iterator[tuple[str, str, str]]:
     """The figures by their names in the card, which are WeightWatcher's where it has them."""
     figures = (
-        ("alpha", shown, "α, exponent of the power law that the tail follows"),
+        ("alpha", shown, "α, exponent of the power law that was fitted to the tail"),
         ("alpha_weighted", shown, "α · log₁₀ of the largest eigenvalue"),
         ("log_alpha_norm", shown, "log₁₀ Σ λ^α over the eigenvalues λ"),
         ("log_norm", shown, "log₁₀ Σ λ, the squared Frobenius norm"),
         ("log_spectral_norm", shown, "log₁₀ of the largest eigenvalue"),
         ("stable_rank", shown, "Σ λ over the largest eigenvalue"),
         ("soft_rank", shown, "upper edge of the bulk over the largest eigenvalue"),
-        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, all layers together"),
+        ("ordered_fraction", percent, "share of Σ λ that the outliers hold, where a bulk is"),
     )
     for name, say, meaning in figures:
         value = getattr(spectra, name)
         why = f"{printable(spectra.reasons.get(name, 'not known'), 200)}: " if value is None else ""
         yield name, say(value), why + meaning
-    yield (
-        "outliers",
-        f"{spectra.outliers:,}",
-        "eigenvalues above the bulk by more than chance, all layers together",
-    )
+    yield "outliers", f"{spectra.outliers:,}", "eigenvalues above a bulk by more than chance"

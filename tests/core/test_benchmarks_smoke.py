@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from support.memory_checkpoint import FLOATS, encode, random_values
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks import __main__ as program
-from benchmarks import catalogue, data, floor, report, startup, tally, whole
+from benchmarks import catalogue, data, floor, report, spectra, startup, tally, whole
 from benchmarks.processes import interleaved, median_ratio, take
 from benchmarks.report import Row, Section, Target
 from benchmarks.scale import SMALL
@@ -145,6 +146,40 @@ def test_start_up_is_measured_and_nothing_heavy_is_imported() -> None:
     rows = list(startup.measure(SMALL))
     assert_measured(rows)
     assert [row.figure for row in rows if "should not import" in row.what] == [0, 0]
+
+
+def test_spectra_are_taken_of_every_matrix_and_compared_with_their_floor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spectra, "RATE_SECONDS", 0.0)
+    analysis = spectra.our_analysis(data.llama(SMALL, SMALL.layers))
+    shapes = Counter((each.rows, each.columns) for each in analysis.spectra)
+    embeddings, attention, mlp = 2, 2 * SMALL.layers, 3 * SMALL.layers
+    small = SMALL.hidden // 8
+    assert shapes == {
+        (SMALL.vocabulary, SMALL.hidden): embeddings,
+        (SMALL.hidden, SMALL.hidden): attention,
+        (SMALL.hidden, small): attention,
+        (SMALL.intermediate, SMALL.hidden): mlp,
+    }
+    assert_measured([spectra.above_floor("tiny", analysis.seconds, analysis.spectra)])
+
+
+def test_alphas_agree_to_the_digits_of_the_worst_of_the_matrices_that_both_have() -> None:
+    ours = [
+        spectra.Spectrum(name, 60, 40, 1, alpha)
+        for name, alpha in (("a", 2.0), ("b", 4.0), ("c", 3.0), ("d", None))
+    ]
+    theirs = [
+        spectra.Spectrum("a", 60, 40, 1, 2.0),
+        spectra.Spectrum("b", 60, 40, 1, 4.0 * (1 + 1e-9)),
+        spectra.Spectrum("c", 60, 30, 1, 7.0),
+        spectra.Spectrum("d", 60, 40, 1, 5.0),
+        spectra.Spectrum("e", 60, 40, 1, 5.0),
+    ]
+    row = spectra.agreement("tiny", ours, theirs)
+    assert row.figure == pytest.approx(9, abs=1e-4)
+    assert row.how.startswith("the least of 2 matrices")
 
 
 def test_a_catalogue_is_filled_and_asked(catalogue_place: str) -> None:

@@ -29,6 +29,22 @@ def test_figures_of_known_eigenvalues() -> None:
     assert spectrum.spectral_entropy == pytest.approx(1.5 * math.log(2), rel=1e-15)
     assert spectrum.effective_rank == pytest.approx(2**1.5, rel=1e-15)
     assert spectrum.entropy == pytest.approx(1.5 * math.log(2) / math.log(3), rel=1e-15)
+    # over their mean of 1: 2, then 2 · 1, then 2 · 1 · 1, then 0
+    assert (spectrum.detx_num, spectrum.detx_val) == (4, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_tail_of_a_determinant_of_one_is_the_shortest_with_a_product_below_one(
+    seed: int,
+) -> None:
+    values = np.sort(np.random.default_rng(seed).exponential(size=60))
+    spectrum = spectrum_of(Eigenvalues(values[None], 80, 60, None, 0, 1.0))
+    over_mean = values / values.mean()
+    expected = next(k for k in range(1, 61) if np.prod(over_mean[-k:]) < 1)
+    assert spectrum.detx_num == expected
+    assert spectrum.detx_val == values[-expected]
+    equal = spectrum_of(Eigenvalues(np.full((1, 5), 3.0), 8, 5, None, 0, 1.0))
+    assert equal.detx_num is None and equal.reasons["detx_num"] == "its eigenvalues are equal"
 
 
 def test_a_matrix_of_zeros_has_reasons_instead_of_logarithms() -> None:
@@ -43,7 +59,8 @@ def test_a_real_checkpoint_has_the_spectra_of_its_matrices() -> None:
     folder = path_of("minilm")
     card = scan(str(folder), ScanOptions(spectra=SpectraOptions()))
     weights = load_file(folder / "model.safetensors")
-    assert card.spectra is not None and card.spectra.spectra == len(card.layers)
+    assert card.spectra is not None
+    assert card.spectra.spectra == len(card.layers) - 1  # of its two token types no law is fitted
     for record in card.layers[-8:]:
         assert record.spectra is not None and record.spectra.matrix is not None
         spectrum = record.spectra.matrix

@@ -89,7 +89,7 @@ def test_the_spectral_entropy_of_small_matrices_is_that_of_drawn_ones(
 ) -> None:
     rng = np.random.default_rng(columns)
     law = MarchenkoPastur(rows, columns, 3.0)
-    drawn = [spectral_entropy(eigenvalues(rng, rows, columns, 3.0)) for _ in range(1500)]
+    drawn = [spectral_entropy(eigenvalues(rng, rows, columns, 3.0)) for _ in range(800)]
     error = float(np.std(drawn)) / len(drawn) ** 0.5
     away = law.finite_spectral_entropy() - float(np.mean(drawn))
     assert abs(away) < 3 * error + 0.25 / columns**2

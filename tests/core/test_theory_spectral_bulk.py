@@ -10,14 +10,7 @@ from thermoscan.theory.no_fit import NoFit
 from thermoscan.theory.spectral_bulk import FALSE_ALARMS, NO_BULK, TOO_FEW, BulkFit, bulk_fit
 from thermoscan.theory.spectral_null import Shape
 
-NOISE = [
-    (8, 8, 1000),
-    (16, 8, 1000),
-    (512, 8, 400),
-    (64, 64, 200),
-    (300, 100, 200),
-    (1000, 32, 200),
-]
+NOISE = [(8, 8, 300), (512, 8, 150), (64, 64, 150), (300, 100, 80), (1000, 32, 60)]
 
 
 def fitted(values: np.ndarray, shape: Shape) -> BulkFit:
@@ -37,7 +30,7 @@ def test_noise_has_outliers_no_more_often_than_is_documented(
     assert sum(each.outliers_low > 0 for each in found) <= 1
     temperature = np.array([each.temperature for each in found]) / 1e-3
     # All entries are normal: what they say of their variance is known.
-    assert temperature.std() == pytest.approx((2 / (rows * columns)) ** 0.5, rel=0.15)
+    assert temperature.std() == pytest.approx((2 / (rows * columns)) ** 0.5, rel=0.25)
     assert abs(temperature.mean() - 1) < 3 * temperature.std() / draws**0.5 + 1e-4
 
 
@@ -54,10 +47,10 @@ def test_the_largest_matrix_is_fitted_as_the_smallest() -> None:
 def test_noise_of_several_matrices_has_outliers_no_more_often() -> None:
     rng, shape = np.random.default_rng(1), Shape(32, 16, matrices=9)
     drawn = (
-        np.sort(np.concatenate([eigenvalues(rng, 32, 16) for _ in range(9)])) for _ in range(200)
+        np.sort(np.concatenate([eigenvalues(rng, 32, 16) for _ in range(9)])) for _ in range(100)
     )
     found = [fitted(values, shape) for values in drawn]
-    assert sum(each.outliers > 0 for each in found) <= 6
+    assert sum(each.outliers > 0 for each in found) <= 4
     assert np.mean([each.temperature for each in found]) == pytest.approx(1.0, abs=0.005)
 
 
@@ -76,7 +69,7 @@ def test_planted_signals_are_counted_and_the_temperature_of_the_noise_is_recover
     rows: int, columns: int, spikes: tuple[float, ...]
 ) -> None:
     rng, shape = np.random.default_rng(2), Shape(rows, columns)
-    found = [fitted(eigenvalues(rng, rows, columns, 1e-2, spikes), shape) for _ in range(25)]
+    found = [fitted(eigenvalues(rng, rows, columns, 1e-2, spikes), shape) for _ in range(10)]
     outliers = np.array([each.outliers for each in found])
     assert np.mean(outliers == len(spikes)) >= 0.9
     assert all(each.outliers_low <= len(spikes) <= each.outliers_high for each in found)

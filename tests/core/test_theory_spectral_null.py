@@ -31,14 +31,14 @@ def null_of(values: np.ndarray, shape: Shape) -> NullSpectrum:
 @pytest.mark.parametrize("temperature", [1e-6, 1.0, 300.0])
 def test_a_gaussian_matrix_is_its_own_null_at_every_temperature(temperature: float) -> None:
     rng, shape = np.random.default_rng(0), Shape(120, 80)
-    drawn = [eigenvalues(rng, 120, 80, temperature) for _ in range(100)]
+    drawn = [eigenvalues(rng, 120, 80, temperature) for _ in range(60)]
     found = [null_of(values, shape) for values in drawn]
     excess = np.array([each.excess for each in found])
     assert abs(excess.mean()) < 0.3
     assert 0.8 < excess.std() < 1.2
     entropy = np.array([spectral_entropy(values) for values in drawn])
     away = np.array([each.spectral_entropy for each in found]) - entropy
-    assert abs(away.mean()) < 3 * entropy.std() / 10 + 1e-4
+    assert abs(away.mean()) < 3 * entropy.std() / 60**0.5 + 1e-4
     # Eigenvalues repel each other: the distance is that of a few values at most, at every size.
     assert max(each.distance for each in found) < 4 / 80
 
@@ -55,14 +55,15 @@ def test_several_matrices_have_the_largest_of_all_and_the_entropy_of_all() -> No
     rng, shape = np.random.default_rng(1), Shape(40, 20, matrices=9)
     drawn = [
         np.sort(np.concatenate([eigenvalues(rng, 40, 20, 0.1) for _ in range(9)]))
-        for _ in range(200)
+        for _ in range(80)
     ]
     found = [null_of(values, shape) for values in drawn]
     excess = np.array([each.excess for each in found])
     assert abs(excess.mean()) < 0.25
     assert 0.8 < excess.std() < 1.2
-    entropy = np.mean([spectral_entropy(values) for values in drawn])
-    assert found[0].spectral_entropy == pytest.approx(entropy, abs=2e-4)
+    entropy = np.array([spectral_entropy(values) for values in drawn])
+    away = abs(found[0].spectral_entropy - entropy.mean())
+    assert away < 3 * entropy.std() / len(drawn) ** 0.5 + 1e-4
 
 
 def test_the_distance_is_the_two_sided_one_of_kolmogorov_and_smirnov() -> None:
@@ -118,7 +119,7 @@ def test_of_heavy_tails_the_trap_is_about_the_largest_shuffled_eigenvalue(
 ) -> None:
     # Many large entries act at once, of which the others may come out above the largest one.
     rng, ratios = np.random.default_rng(6), []
-    for _ in range(12):
+    for _ in range(8):
         matrix = rng.standard_t(freedom, shape)
         found = trap_of(matrix)
         assert not isinstance(found, NoFit)

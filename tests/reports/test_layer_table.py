@@ -44,6 +44,8 @@ def values_of(card: Card) -> list[list[float | None]]:
         columns.append([x.refresh_temperature for x in layers])
         columns.append([x.change.distance if x.change else None for x in layers])
         columns.append([x.change.cosine if x.change else None for x in layers])
+    if card.spectra and card.comparison:
+        columns.append([x.change.distance if x and x.change else None for x in spectra])
     return columns
 
 

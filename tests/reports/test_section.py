@@ -126,7 +126,7 @@ def test_a_card_with_a_base_says_what_became_of_it() -> None:
 
 def test_a_card_with_spectra_says_so_in_a_sentence() -> None:
     text = SectionReporter().render(complete())
-    assert "\n\nSpectra: 38 of 39 spectra have a power law, of mean exponent α = " in text
+    assert "\n\nSpectra: A power law was fitted to 38 of 39 spectra, of mean exponent α = " in text
     assert "Spectra" not in SectionReporter().render(realistic())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import replace
 
 from support import cards
@@ -11,6 +12,7 @@ from thermoscan.card import Card
 from thermoscan.card_spectra import LayerSpectra
 from thermoscan_reports.blocks import Block
 from thermoscan_reports.html_report import HtmlReporter
+from thermoscan_reports.numbers import shown
 from thermoscan_reports.spectra import spectra_of
 
 
@@ -32,8 +34,8 @@ def test_the_first_sentence_says_how_many_fits_there_are_and_what_is_ordered() -
     spectra = replace(card.spectra, spectra=1200, fits=38, alpha=3.456, outliers=4321)
     card = replace(card, spectra=replace(spectra, ordered_fraction=0.1234))
     assert section_of(card).sentences[0] == (
-        "38 of 1,200 spectra have a power law, of mean exponent α = 3.46; 12.3 % of the energy is "
-        "ordered, and 4,321 eigenvalues are outliers."
+        "A power law was fitted to 38 of 1,200 spectra, of mean exponent α = 3.46; 12.3 % of the "
+        "energy is ordered, and 4,321 eigenvalues are outliers."
     )
 
 
@@ -72,11 +74,26 @@ def test_a_sampled_side_is_said_with_its_length() -> None:
     assert not any("Estimated" in each for each in section_of(card).sentences)
 
 
+def test_singular_values_and_weights_stand_beside_each_other_where_there_is_a_base() -> None:
+    card = cards.complete()
+    weights = [x.change.distance or 0.0 for x in card.layers if x.change]
+    del weights[1]  # which has no spectrum
+    values = [each / 2 for each in weights]  # as the card was made
+    assert section_of(card).sentences[-1] == (
+        f"Beside the base, singular values moved by {shown(statistics.median(values))} of their "
+        "norm, and weights, whose distance has rotations in it too, by "
+        f"{shown(statistics.median(weights))} (medians of 39 layers)."
+    )
+    alone = section_of(with_spectra(cards.realistic())).sentences
+    assert not any("base" in each for each in alone)
+
+
 def test_temperature_and_exponent_stand_side_by_side_with_the_convention() -> None:
     page = HtmlReporter().render(cards.complete())
     section = page[page.index('<section id="spectra"') :]
     section = section[: section.index("</section>")]
     assert section.count("<svg") == 2
     temperature, exponent = section.index("Reduced temperature τ"), section.index("Tail exponent α")
+    assert section.count('fill-opacity=".1"') == 1
     assert temperature < exponent < section.index("by WeightWatcher’s convention")
     assert section.index("WeightWatcher’s convention") < section.index('<th scope="row">alpha<')

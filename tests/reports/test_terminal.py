@@ -67,7 +67,7 @@ def test_what_was_run_and_compared_stands_below_the_roles() -> None:
         "Run on data",
         "Experts",
         "encoder.layer.3.experts[*]",
-        "Spectra: 38 of 39 spectra have a power law",
+        "Spectra: A power law was fitted to 38 of 39 spectra",
         "coverage:",
     ]
     places = [text.find(part) for part in parts]

@@ -10,8 +10,6 @@ import random
 from dataclasses import replace
 from functools import cache
 
-from support.spectral_cards import nine, with_spectra
-
 from thermoscan.card import (
     CARD_VERSION,
     SCHEMA_URL,
@@ -37,6 +35,8 @@ from thermoscan.card import (
     Summary,
 )
 from thermoscan.card_spectra import NO_SPECTRA, LayerSpectra, SpectraSummary
+
+from .spectral_cards import nine, with_spectra
 
 NO_BASE = {"refresh_temperature": "no base checkpoint was given"}
 ALONE = {
@@ -334,8 +334,9 @@ def complete() -> Card:
     Its last layer is a convolution, which the others have none of.
     """
     base = realistic()
-    patches = layer("patches.weight", "convolution", (384, 288), 1.9, 0.041, transition=0.0011)
-    layers = tuple(_measured(each, index) for index, each in enumerate((*base.layers, patches)))
+    conv = layer("encoder.layer.5.conv.weight", "convolution", (384, 288), 1.9, 0.041, depth=5,
+                 transition=0.0011)  # fmt: skip
+    layers = tuple(_measured(each, index) for index, each in enumerate((*base.layers, conv)))
     probe = Probe(
         objective="masked language modelling",
         device="cpu",

@@ -12,14 +12,10 @@ def squared_singular_values(matrix: np.ndarray) -> np.ndarray:
     return np.linalg.svd(matrix, compute_uv=False)[::-1] ** 2
 
 
-def eigenvalues(
-    rng: np.random.Generator,
-    rows: int,
-    columns: int,
-    temperature: float = 1.0,
-    spikes: Sequence[float] = (),
+def planted(
+    rng: np.random.Generator, rows: int, columns: int, temperature: float, spikes: Sequence[float]
 ) -> np.ndarray:
-    """Squared singular values of noise plus a signal with these singular values, ascending.
+    """Noise plus a signal with these singular values, ``(columns, rows)``.
 
     The spikes are in units of ``√T (N M)^(1/4)``, below which a signal leaves no eigenvalue outside
     of the noise's.
@@ -30,7 +26,18 @@ def eigenvalues(
         right = np.linalg.qr(rng.normal(size=(rows, len(spikes))))[0]
         sizes = np.asarray(spikes) * temperature**0.5 * (rows * columns) ** 0.25
         matrix += (left * sizes) @ right.T
-    return squared_singular_values(matrix)
+    return matrix
+
+
+def eigenvalues(
+    rng: np.random.Generator,
+    rows: int,
+    columns: int,
+    temperature: float = 1.0,
+    spikes: Sequence[float] = (),
+) -> np.ndarray:
+    """The squared singular values of such a matrix, ascending."""
+    return squared_singular_values(planted(rng, rows, columns, temperature, spikes))
 
 
 def spectral_entropy(values: np.ndarray) -> float:

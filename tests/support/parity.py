@@ -101,6 +101,10 @@ NAMES = {
 """Columns that say which layer a row is about."""
 
 
+NOT_IN_THE_FRAME = {"rf", "has_esd", "lambda_max", "status", "warning"}
+"""What both have that is no column of the same name in `spectra_frame`."""
+
+
 @dataclass(frozen=True)
 class Other:
     """A column of WeightWatcher that the package has otherwise.
@@ -335,7 +339,7 @@ def spectra_by_name(card: Card) -> dict[str, Spectrum]:
     found = {}
     for layer in card.layers:
         assert layer.spectra is not None
-        spectrum = layer.spectra.slices or layer.spectra.matrix
+        spectrum = layer.spectra.counted
         if spectrum is not None:
             found[name_there(layer)] = spectrum
     return found
@@ -349,7 +353,7 @@ def name_there(layer: LayerRecord) -> str:
 def has_row(layer: LayerRecord) -> bool:
     """Says whether WeightWatcher gives this layer a row, by the sides as it swaps them."""
     assert layer.spectra is not None
-    spectrum = layer.spectra.slices or layer.spectra.matrix
+    spectrum = layer.spectra.counted
     assert spectrum is not None
     outputs, inputs = layer.shape
     swaps = spectrum.matrices if outputs < inputs // spectrum.matrices else 0

@@ -71,6 +71,11 @@ def _containers(plain: State, folder: Path) -> Iterator[Input]:
     single = folder / "single.safetensors"
     save_file(plain, single)
     yield Input("a single `.safetensors` file", single, held, given=("path",))
+    other = folder / "unet"
+    other.mkdir()
+    save_file(plain, other / "diffusion_pytorch_model.safetensors")
+    what = "a folder whose weights are not called `model…` or `pytorch_model…`"
+    yield Input(what, other, held, given=("path",))
     nested = folder / "nested.pt"
     torch.save({"model": plain, "epoch": 3}, nested)
     ways = ("path", "state dict")

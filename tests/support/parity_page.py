@@ -12,6 +12,7 @@ from thermoscan.card_spectra import (
     Bulk,
     PowerLaw,
     ShuffledSpectrum,
+    SpectralChange,
     SpectralNull,
     Spectrum,
     TruncatedPowerLaw,
@@ -33,6 +34,13 @@ class Failure:
     given: str
     outcome: str
     ours: str
+
+
+def subject_table(subjects: Sequence[tuple[str, str, int]]) -> str:
+    """Returns the table of what was compared: names, what they are, and how many layers."""
+    lines = ["| model | what it is | layers |", "|---|---|---|"]
+    lines += [f"| {name} | {what} | {layers} |" for name, what, layers in subjects]
+    return "\n".join(lines)
 
 
 def equal_table(verdicts: Sequence[Verdict]) -> str:
@@ -69,7 +77,7 @@ def other_table(seen: Mapping[str, tuple[float, float | None]]) -> str:
 def ours_alone() -> str:
     """Returns the fields of a spectrum that WeightWatcher has nothing for."""
     used = {each.ours for each in COLUMNS} | {each.ours.ours for each in UNEQUAL.values()}
-    used |= {"bulk.temperature"}  # what sigma_mp is the root of
+    used |= {"bulk.temperature", "change.alignment"}  # of sigma_mp, and of distances by CKA
     parts = {
         "": Spectrum,
         "tail.": PowerLaw,
@@ -77,8 +85,9 @@ def ours_alone() -> str:
         "bulk.": Bulk,
         "null.": SpectralNull,
         "shuffled.": ShuffledSpectrum,
+        "change.": SpectralChange,
     }
-    apart = {"reasons", "change", *(name.removesuffix(".") for name in parts)}
+    apart = {"reasons", *(name.removesuffix(".") for name in parts)}
     names = [
         f"`{prefix}{field.name}`"
         for prefix, kind in parts.items()

@@ -51,7 +51,7 @@ def live(folder: Path) -> list[Subject]:
     """Writes the small ones into `folder`, and returns them."""
     tiny = path_of("crepe-tiny")
     made: dict[str, tuple[str, Callable[[], Tensors]]] = {
-        "mlp": ("an MLP 64-48-32-10 trained on scikit-learn's digits", _mlp),
+        "mlp": ("an MLP 64-48-32-10 trained on scikit-learn's digits", lambda: _mlp(10)),
         "embedding": ("a table of 3000 by 48 with heavy tails", _embedding),
         "edges": ("small, rank-deficient, tiny, constant and zero matrices", _edges),
     }
@@ -60,16 +60,23 @@ def live(folder: Path) -> list[Subject]:
         path = folder / f"{name}.safetensors"
         save_file(tensors(), path)
         subjects.append(Subject(name, what, path, path))
-    return [*subjects, *_gpt2(folder)]
+    return [*subjects, _narrow(folder), *_gpt2(folder)]
 
 
-def _mlp() -> Tensors:
+def earlier_mlp(folder: Path) -> Path:
+    """Writes the MLP of `live` as it was in the midst of its training, and returns its path."""
+    path = folder / "earlier.safetensors"
+    save_file(_mlp(6), path)
+    return path
+
+
+def _mlp(epochs: int) -> Tensors:
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 
     inputs, labels = load_digits(return_X_y=True)
     model = MLPClassifier((48, 32), learning_rate_init=0.01, random_state=0)
-    for _ in range(10):
+    for _ in range(epochs):
         model.partial_fit(inputs / 16, labels, classes=range(10))
     return {
         f"{index}.weight": np.ascontiguousarray(each.T, dtype=np.float32)
@@ -80,6 +87,16 @@ def _mlp() -> Tensors:
 def _embedding() -> Tensors:
     values = np.random.default_rng(1).standard_t(3, (3000, 48)) * 0.1
     return {"embeddings.weight": values.astype(np.float32)}
+
+
+def _narrow(folder: Path) -> Subject:
+    """The same table in a type that numpy has not."""
+    import torch
+    from safetensors.torch import save_file as save_torch
+
+    path = folder / "bfloat16.safetensors"
+    save_torch({k: torch.from_numpy(v).bfloat16() for k, v in _embedding().items()}, path)
+    return Subject("bfloat16", "the same table as bfloat16", path, path)
 
 
 def _edges() -> Tensors:
@@ -110,7 +127,7 @@ def _gpt2(folder: Path) -> list[Subject]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    sizes = {"n_embd": 256, "n_layer": 2, "n_head": 4, "vocab_size": 600, "n_positions": 96}
+    sizes = {"n_embd": 256, "n_layer": 4, "n_head": 4, "vocab_size": 600, "n_positions": 96}
     config = GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
     path = folder / "gpt2"
     GPT2LMHeadModel(config).save_pretrained(path)

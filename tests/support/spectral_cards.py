@@ -69,12 +69,15 @@ def _spectra(layer: LayerRecord, index: int) -> LayerSpectra:
         shuffled = ShuffledSpectrum(0, nine(0.2 * matrix.spectral_norm), 1, 0.2, 0.184)
         reasons = {name: why for name, why in matrix.reasons.items() if name != "shuffled"}
         matrix = replace(matrix, shuffled=shuffled, reasons=reasons)
-    if layer.change is not None and layer.change.distance is not None:
-        matrix = _changed(matrix, layer.change.distance)
+    moved = layer.change.distance if layer.change else None
+    if moved is not None:
+        matrix = _changed(matrix, moved)
     if layer.role != "convolution":
         return LayerSpectra(matrix=matrix, slices=None, reasons={"slices": NO_KERNEL})
     outputs, inputs = layer.shape
     slices = spectrum((outputs, inputs // 9), temperature / 2, alpha, ordered, matrices=9)
+    if moved is not None:
+        slices = _changed(slices, moved)
     return LayerSpectra(matrix=matrix, slices=slices)
 
 
@@ -118,6 +121,8 @@ def spectrum(
         spectral_entropy=nine(entropy),
         effective_rank=nine(math.exp(entropy)),
         entropy=nine(entropy / math.log(matrices * columns - 1)),
+        detx_num=matrices * columns // 3,
+        detx_val=nine(norm / (matrices * columns)),
         tail=tail,
         truncated=truncated,
         bulk=bulk,

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from thermoscan.cli.options import assumption_options, card_options, sha256_option
+from thermoscan.cli.options import (
+    assumption_options,
+    card_options,
+    sha256_option,
+    spectra_asked,
+    spectra_options,
+)
 
 
 @click.command(short_help="Scans MODEL beside the base it was made from.")
@@ -16,6 +22,7 @@ from thermoscan.cli.options import assumption_options, card_options, sha256_opti
 @click.option("--revision", help="Branch, tag or commit of the model's hub repository.")
 @click.option("--base-revision", help="Branch, tag or commit of the base's hub repository.")
 @assumption_options
+@spectra_options
 @sha256_option
 def compare(
     base: str,
@@ -26,6 +33,9 @@ def compare(
     base_revision: str | None,
     activation: str | None,
     initialisation: str | None,
+    spectra: bool,
+    max_side: int | None,
+    shuffle: bool,
     sha256: bool,
     fail_on: str | None,
     quiet: bool,
@@ -45,7 +55,8 @@ def compare(
         activation=activation,
         initialisation=initialisation,
         sha256=sha256,
+        spectra=spectra_asked(spectra, max_side, shuffle, seed=0),
     )
-    with progress_on_stderr(quiet) as progress:
+    with progress_on_stderr(quiet, downloads=spectra) as progress:
         card = compare_models(base, model, options, progress)
     emit(card, out, json_to, quiet, fail_on)

@@ -11,17 +11,22 @@ and a worker only call them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from thermoscan.card import Card
 from thermoscan.checkpoint import Checkpoint
 from thermoscan.errors import OptionError
 from thermoscan.findings import find, not_looked_for
-from thermoscan.options import ScanOptions, SpectraOptions
+from thermoscan.options import ScanOptions
 from thermoscan.plugins import adapter_for
 from thermoscan.scanner.assemble import card_of
 from thermoscan.scanner.measure import Progress, measure
 from thermoscan.scanner.measurement import Measurement
+
+if TYPE_CHECKING:
+    from thermoscan.spectra.comparing import Base
 
 _READ_BYTES = 4 << 20
 
@@ -49,17 +54,29 @@ def survey(
     checkpoint: Checkpoint, options: ScanOptions, progress: Progress
 ) -> tuple[Measurement, Card]:
     """Scans an opened checkpoint; returns what was measured and the card. See `scan`."""
-    if options.spectra is None:
-        measurement = measure(checkpoint, options, progress)
-    else:
-        measurement = _measure_with_spectra(checkpoint, options, options.spectra, progress)
+    measurement = _with_spectra(
+        lambda progress: measure(checkpoint, options, progress), options, progress
+    )
     return measurement, _card(measurement, options)
 
 
-def _measure_with_spectra(
-    checkpoint: Checkpoint, options: ScanOptions, spectra: SpectraOptions, progress: Progress
+def _with_spectra(
+    measured: Callable[[Progress], Measurement],
+    options: ScanOptions,
+    progress: Progress,
+    base: Callable[[], Base] | None = None,
 ) -> Measurement:
-    """Measures a checkpoint, and then its spectra; as progress, these count as much as the pass."""
+    """Measures, and then takes the spectra where they are asked for.
+
+    Args:
+        measured: Does the pass over all bytes.
+        options: The caller's.
+        progress: To which the spectra count as much as the pass.
+        base: Returns what the spectra are compared with.
+    """
+    spectra = options.spectra
+    if spectra is None:
+        return measured(progress)
     from thermoscan.spectra import take_spectra  # noqa: PLC0415 - a plain scan needs none of it
 
     total = 0
@@ -72,8 +89,10 @@ def _measure_with_spectra(
     def second_half(share: float) -> None:
         progress(total + round(share * total), 2 * total)
 
-    measurement = measure(checkpoint, options, first_half)
-    return take_spectra(measurement, spectra, options.workers, second_half)
+    measurement = measured(first_half)
+    return take_spectra(
+        measurement, spectra, options.workers, second_half, None if base is None else base()
+    )
 
 
 def compare(
@@ -93,7 +112,7 @@ def compare(
         CheckpointError: One of the checkpoints cannot be trusted, or the adapter does not fit.
         OptionError: An option makes no sense.
     """
-    from thermoscan.scanner.twins import measure_twins  # noqa: PLC0415 - a scan needs none of it
+    from thermoscan.scanner.twins import base_of, measure_twins  # noqa: PLC0415 - no scan needs it
 
     options = options or ScanOptions()
     if options.sample is not None:
@@ -104,7 +123,12 @@ def compare(
     with adapter_for(base).open(base, of_base) as before:
         opened = replace(options.opening, base=before)
         with adapter_for(model).open(model, opened) as checkpoint:
-            measurement = measure_twins(checkpoint, before, options, progress or _silent)
+            measurement = _with_spectra(
+                lambda progress: measure_twins(checkpoint, before, options, progress),
+                options,
+                progress or _silent,
+                lambda: base_of(checkpoint, before),
+            )
             return _card(measurement, options)
 
 

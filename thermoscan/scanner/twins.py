@@ -7,6 +7,7 @@ summary filled in. Reads every byte of every tensor of both once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
@@ -24,6 +25,9 @@ from thermoscan.scanner.measurement import Measurement
 from thermoscan.tally import accumulate, geometry, stream
 from thermoscan.tally.record import Tally
 from thermoscan.tally.side_by_side import Readers, Twin, TwinReading, holds_relaid, read_twins
+
+if TYPE_CHECKING:
+    from thermoscan.spectra.comparing import Base
 
 BASE_CONFIGURATION = "The configuration beside the base was used; none lies beside the model."
 _PREFIX = "Names were compared without the prefix that only {which} puts before them."
@@ -44,13 +48,12 @@ def measure_twins(
         ChangedError: A checkpoint was cut short or replaced during the pass.
     """
     notes: list[str] = []
-    own = model
+    own, names = model, _names(model, base)
     model = _configured(own, base)
     if model is not own:
         notes.append(BASE_CONFIGURATION)
     beside = _Beside.of(_configured(base, own))
     measuring = Measuring(model, options)
-    names = align((t.name for t in model.tensors), (t.name for t in base.tensors))
     notes += [
         _PREFIX.format(which=which)
         for which, prefix in (("the model", names.model), ("the base", names.base))
@@ -68,6 +71,25 @@ def measure_twins(
             gathered.take(reading)
     found = gathered.done()
     return replace(found, checkpoint=replace(model, notes=(*model.notes, *notes)))
+
+
+def base_of(model: Checkpoint, base: Checkpoint) -> Base:
+    """Returns the base's matrices by the names of the model's layers."""
+    from thermoscan.spectra.comparing import Base  # noqa: PLC0415 - only spectra need it
+    from thermoscan.spectra.matrices import all_matrices  # noqa: PLC0415
+
+    names = _names(model, base)
+    layers = anatomy_of(_configured(base, model)).layers
+    matrices = all_matrices(layers, {tensor.name: tensor for tensor in base.tensors})
+    found = {names.of_base(matrix.layer): matrix for matrix in matrices}
+    own = [layer.name for layer in anatomy_of(_configured(model, base)).layers]
+    return Base(
+        {name: found[key] for name in own if (key := names.of_model(name)) in found}, base.reader
+    )
+
+
+def _names(model: Checkpoint, base: Checkpoint) -> Alignment:
+    return align((each.name for each in model.tensors), (each.name for each in base.tensors))
 
 
 def _configured(one: Checkpoint, other: Checkpoint) -> Checkpoint:

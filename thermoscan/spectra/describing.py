@@ -32,8 +32,13 @@ from thermoscan.theory.truncated_power_law import fit_truncated_power_law
 WEAK = 1e-6
 """Eigenvalues below this are counted as weak: WeightWatcher's tolerance, squared weight units."""
 
+FEWEST = 8
+"""Of fewer eigenvalues no law is fitted, and they are in no mean over a model: WeightWatcher's."""
+
+TOO_FEW = "fewer than eight eigenvalues show no distribution"
 ALL_ZERO = "all of its eigenvalues are zero"
 RANK_ONE = "its rank is one"
+ALL_EQUAL = "its eigenvalues are equal"
 ALL_TAKEN = "its smaller side was taken whole"
 NOT_SHUFFLED = "shuffling was not asked for"
 NO_BASE = "no base checkpoint was given"
@@ -63,6 +68,9 @@ def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectru
     tail = _tail(values, reasons)
     rank = _rank(each)
     entropy = _spectral_entropy(values) if norm else None
+    of_one = _tail_of_determinant_one(values)
+    if of_one is None:
+        reasons["detx_num"] = reasons["detx_val"] = ALL_EQUAL if norm else ALL_ZERO
     share = entropy / math.log(rank) if entropy is not None and rank > 1 else None
     return Spectrum(
         rows=found.rows,
@@ -85,6 +93,8 @@ def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectru
             "effective_rank", None if entropy is None else math.exp(entropy), ALL_ZERO
         ),
         entropy=reasons.value("entropy", share, RANK_ONE if norm else ALL_ZERO),
+        detx_num=of_one,
+        detx_val=None if of_one is None else float(values[-of_one]),
         tail=tail,
         truncated=_truncated(tail, values, reasons),
         bulk=_bulk(values, shape, reasons),
@@ -93,6 +103,19 @@ def spectrum_of(found: Eigenvalues, shuffled: Shuffled | None = None) -> Spectru
         change=None,
         reasons=reasons,
     )
+
+
+def _tail_of_determinant_one(values: FloatArray) -> int | None:
+    """How many of the largest values have a product below 1, over the mean; None if all are equal.
+
+    All of them where none have: then their product is 1 but for rounding.
+    """
+    if values[-1] - values[0] <= values.size * np.finfo(np.float64).eps * values[-1]:
+        return None
+    with np.errstate(divide="ignore"):
+        logs = np.log(values[::-1] / values.mean())
+    below = np.flatnonzero(np.cumsum(logs) < 0)
+    return int(below[0]) + 1 if below.size else values.size
 
 
 def _truncated(
@@ -114,7 +137,7 @@ def _bulk(values: FloatArray, shape: Shape, reasons: Reasons) -> Bulk | None:
 
 
 def _tail(values: FloatArray, reasons: Reasons) -> PowerLaw | None:
-    fit = fit_power_law(values)
+    fit = fit_power_law(values) if values.size >= FEWEST else NoFit(TOO_FEW)
     if isinstance(fit, NoFit):
         reasons["tail"] = fit.reason
         return None

@@ -9,7 +9,7 @@ the kernel.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from thermoscan.tally.layout import read_elements
 from thermoscan.tally.reference import values
 from thermoscan.theory.entropy import FloatArray, IntArray
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 """What is read and converted at once, so that it stays in the cache."""
 
 GAP_BYTES = 1 << 18
@@ -87,6 +87,20 @@ def matrices_of(tensor: Tensor, layers: Sequence[Layer]) -> list[Matrix]:
         for piece in pieces_of(tensor, layers, {})
         for name, first, last in zip(piece.layers, piece.bounds, piece.bounds[1:], strict=False)
     ]
+
+
+def all_matrices(layers: Iterable[Layer], tensors: Mapping[str, Tensor]) -> Iterator[Matrix]:
+    """Returns the matrices of a checkpoint.
+
+    Args:
+        layers: All of its layers.
+        tensors: Those that hold them, by name.
+    """
+    by_tensor: dict[str, list[Layer]] = {}
+    for layer in layers:
+        by_tensor.setdefault(layer.tensor, []).append(layer)
+    for name, members in by_tensor.items():
+        yield from matrices_of(tensors[name], members)
 
 
 def _places(tensor: Tensor, layer: Layer) -> IntArray | None:

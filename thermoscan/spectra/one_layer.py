@@ -6,7 +6,7 @@ from thermoscan.anatomy import anatomy_of
 from thermoscan.errors import CheckpointError, OptionError
 from thermoscan.options import ScanOptions, SpectraOptions
 from thermoscan.plugins import adapter_for
-from thermoscan.spectra.gram import Shape, eigenvalues
+from thermoscan.spectra.gram import Shape, eigenvalues, gram_of
 from thermoscan.spectra.matrices import matrices_of
 from thermoscan.spectra.taking import SLICES_SCALE
 from thermoscan.theory.entropy import FloatArray
@@ -44,7 +44,7 @@ def eigenvalues_of(
         (matrix,) = (each for each in matrices_of(stored, members) if each.layer == layer)
         if slices and matrix.places is None:
             raise OptionError("no-slices", "the layer is no convolution", tensor=tensor)
-        found = eigenvalues(matrix, checkpoint.reader, Shape.of(matrix, slices))
+        (found,) = eigenvalues([gram_of(matrix, checkpoint.reader, Shape.of(matrix, slices))])
     if isinstance(found, NoFit):
         raise CheckpointError("spectrum-overflow", found.reason, tensor=tensor)
     return found.scaled(SLICES_SCALE if slices else 1.0).pooled

@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 
 from thermoscan.card_spectra import LayerSpectra, SpectraSummary, Spectrum
 from thermoscan.reasons import Reasons
+from thermoscan.spectra.describing import FEWEST
 
-NO_SPECTRUM = "no layer has a spectrum"
+NO_SPECTRUM = "no layer has a spectrum of eight eigenvalues or more"
 NO_FIT = "no layer has a power law"
 NO_BULK = "no layer has a Marchenko-Pastur fit"
 
 
 def summary_of(layers: Sequence[LayerSpectra], max_side: int) -> SpectraSummary:
-    """Returns the means over layers; a convolution counts by its slices.
+    """Returns the means over layers that have eigenvalues enough for them to mean something.
 
     Args:
         layers: Of every layer of the model.
         max_side: The largest smaller side that was taken whole.
     """
-    spectra = [each for layer in layers if (each := layer.slices or layer.matrix)]
+    counted = [each for layer in layers if (each := layer.counted)]
+    spectra = [each for each in counted if each.num_evals >= FEWEST]
     bulks = [(each, each.bulk) for each in spectra if each.bulk]
     tails = [each.tail for each in spectra if each.tail]
     reasons = Reasons()

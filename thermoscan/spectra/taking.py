@@ -15,10 +15,19 @@ from thermoscan.card_spectra import LayerSpectra, Spectrum
 from thermoscan.checkpoint import ByteReader
 from thermoscan.options import SpectraOptions
 from thermoscan.reasons import Reasons
-from thermoscan.scanner.measurement import LayerMeasurement, Measurement
+from thermoscan.scanner.measurement import Measurement
+from thermoscan.spectra.comparing import (
+    IN_BASE,
+    NOT_FINITE,
+    Base,
+    Seen,
+    Stored,
+    overlaps_of,
+    spectral_change,
+)
 from thermoscan.spectra.describing import Shuffled, spectrum_of
-from thermoscan.spectra.gram import Eigenvalues, Shape, eigenvalues, gram_of
-from thermoscan.spectra.matrices import Matrix, matrices_of
+from thermoscan.spectra.gram import Eigenvalues, Gram, Shape, eigenvalues, gram_of
+from thermoscan.spectra.matrices import Matrix, all_matrices
 from thermoscan.spectra.shuffling import shuffled_eigenvalues
 from thermoscan.spectra.summary import summary_of
 from thermoscan.theory.entropy import IntArray
@@ -51,20 +60,31 @@ class _Job:
         shape = Shape.of(matrix, sliced)
         return cls(matrix, sliced, shape, shape.work(options.max_side))
 
+    @property
+    def scale(self) -> float:
+        """What its eigenvalues are multiplied by."""
+        return SLICES_SCALE if self.sliced else 1.0
+
 
 def take_spectra(
-    measurement: Measurement, options: SpectraOptions, workers: int, progress: Progress
+    measurement: Measurement,
+    options: SpectraOptions,
+    workers: int,
+    progress: Progress,
+    base: Base | None = None,
 ) -> Measurement:
     """Returns the measurement with the spectra of its layers.
 
-    Reads every layer once more, and a convolution twice. Holds for each worker two or three square
-    matrices of the smaller side, in float64.
+    Reads every layer once more, and a convolution twice; beside a base, both of them up to twice
+    that. Holds for each worker two or three square matrices of the smaller side, in float64; beside
+    a base, two more.
 
     Args:
         measurement: Of every byte of a checkpoint whose reader is open.
         options: How to take spectra.
         workers: Threads; each takes a matrix by itself.
         progress: Called from the calling thread.
+        base: What the spectra are compared with; None for nothing.
 
     Raises:
         ChangedError: The checkpoint was cut short or replaced meanwhile.
@@ -77,7 +97,7 @@ def take_spectra(
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         try:
             batches = list(_batches(jobs))
-            results = pool.map(lambda batch: _spectra(batch, reader, options), batches)
+            results = pool.map(lambda batch: _spectra(batch, reader, options, base), batches)
             for batch, spectra in zip(batches, results, strict=True):
                 for job, spectrum in zip(batch, spectra, strict=True):
                     found[job.matrix.layer, job.sliced] = spectrum
@@ -93,14 +113,11 @@ def take_spectra(
 
 
 def _jobs(measurement: Measurement, options: SpectraOptions) -> Iterator[_Job]:
-    by_tensor: dict[str, list[LayerMeasurement]] = {}
-    for each in measurement.layers:
-        by_tensor.setdefault(each.tensor.name, []).append(each)
-    for members in by_tensor.values():
-        for matrix in matrices_of(members[0].tensor, [each.layer for each in members]):
-            yield _Job.of(matrix, False, options)
-            if matrix.places is not None:
-                yield _Job.of(matrix, True, options)
+    tensors = {each.tensor.name: each.tensor for each in measurement.layers}
+    for matrix in all_matrices((each.layer for each in measurement.layers), tensors):
+        yield _Job.of(matrix, False, options)
+        if matrix.places is not None:
+            yield _Job.of(matrix, True, options)
 
 
 def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
@@ -117,27 +134,54 @@ def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
 
 
 def _spectra(
-    batch: Sequence[_Job], reader: ByteReader, options: SpectraOptions
+    batch: Sequence[_Job], reader: ByteReader, options: SpectraOptions, base: Base | None
 ) -> list[Spectrum | NoFit]:
-    found = eigenvalues(
-        [gram_of(job.matrix, reader, job.shape, _chosen(job, options)) for job in batch]
-    )
-    return [
-        each if isinstance(each, NoFit) else _spectrum(job, each, reader, options)
-        for job, each in zip(batch, found, strict=True)
-    ]
+    grams = [gram_of(job.matrix, reader, job.shape, _chosen(job, options)) for job in batch]
+    spectra: list[Spectrum | NoFit] = []
+    for job, gram, each in zip(batch, grams, eigenvalues(grams), strict=True):
+        if isinstance(each, NoFit):
+            spectra.append(each)
+            continue
+        spectrum = _spectrum(job, each, reader, options)
+        if base is not None:
+            now = Seen(spectrum, each.values)
+            spectrum = _beside(job, Stored(job.matrix, reader), gram, now, base, options)
+        spectra.append(spectrum)
+    return spectra
 
 
 def _spectrum(
     job: _Job, found: Eigenvalues, reader: ByteReader, options: SpectraOptions
 ) -> Spectrum:
-    scale = SLICES_SCALE if job.sliced else 1.0
     shuffled = None
     if options.shuffle:
         chosen, random = _chosen(job, options), _random(job, options)
         values = shuffled_eigenvalues(job.matrix, reader, job.shape, chosen, random)
-        shuffled = Shuffled(values * scale, options.seed)
-    return spectrum_of(found.scaled(scale), shuffled)
+        shuffled = Shuffled(values * job.scale, options.seed)
+    return spectrum_of(found.scaled(job.scale), shuffled)
+
+
+def _beside(
+    job: _Job, own: Stored, gram: Gram, now: Seen, base: Base, options: SpectraOptions
+) -> Spectrum:
+    """Returns the spectrum with its change since the base's, or the reason that it has none."""
+    other, chosen = base.beside(job.matrix), _chosen(job, options)
+    if isinstance(other, str):
+        return _unchanged(now.spectrum, other)
+    before = gram_of(other.matrix, other.reader, job.shape, chosen)
+    (found,) = eigenvalues([before])
+    if isinstance(found, NoFit):
+        return _unchanged(now.spectrum, IN_BASE + found.reason)
+    if gram.non_finite or before.non_finite:
+        return _unchanged(now.spectrum, NOT_FINITE)
+    overlaps = overlaps_of((own, other), (gram, before), job.shape, chosen, sliced=job.sliced)
+    then = Seen(spectrum_of(found.scaled(job.scale)), found.values)
+    reasons = {key: value for key, value in now.spectrum.reasons.items() if key != "change"}
+    return replace(now.spectrum, change=spectral_change(now, then, overlaps), reasons=reasons)
+
+
+def _unchanged(spectrum: Spectrum, reason: str) -> Spectrum:
+    return replace(spectrum, reasons={**spectrum.reasons, "change": reason})
 
 
 def _chosen(job: _Job, options: SpectraOptions) -> IntArray | None:

@@ -3,9 +3,11 @@
 Density ∝ x^-alpha from `xmin` on; `alpha` by maximum likelihood, ``1 + n / Σ ln(x / xmin)``, and
 `xmin` the value that makes the Kolmogorov-Smirnov distance D between tail and fit least (Clauset,
 Shalizi and Newman, SIAM Review 51, 2009, https://doi.org/10.1137/070710111). Every value but the
-last is tried, as WeightWatcher 0.7.7 does. Of fewer than `FEW` values it takes ``n - 1`` for n
-against the bias of alpha, and no tail of fewer than `SHORTEST`; where there are fewer in all, it
-takes all of them for the tail.
+last is tried, equal ones each by itself, as WeightWatcher 0.7.7 does. Of fewer than `FEW` values it
+takes ``n - 1`` for n against the bias of alpha, and no tail of fewer than `SHORTEST`; where there
+are fewer in all, it takes all of them for the tail. (It has a criterion of its own for these,
+``D - 0.868 / √n``, computes it, and then takes the least D.) Not as there: a tail of equal values,
+whose alpha it makes infinite, and of fewer than `SHORTEST` values its error, which is below 0.
 
 Trying all of n values costs n²/2 powers. Here D is bounded first: as a maximum over the points of a
 tail it is no less than the maximum over some of them. Where that is above a D that is known, the

@@ -125,4 +125,4 @@ def trap(largest_entry: float, norm: float, shape: Shape) -> float | NoFit:
     others = max(norm - square, 0.0) / max(shape.entries - 1, 1)
     if square <= others * math.sqrt(shape.rows * shape.columns) or not square:
         return NO_TRAP
-    return (square + others * shape.rows) * (square + others * shape.columns) / square
+    return (square + others * shape.rows) * (1 + others * shape.columns / square)

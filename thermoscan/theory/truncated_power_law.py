@@ -50,7 +50,7 @@ class TruncatedPowerLawFit:
         rate: Of the cut-off, per unit of x; 0 where none is better.
         log_likelihood_ratio: Log-likelihood of it over that of the likeliest power law, nats; never
             below 0.
-        p_value: Probability that a power law alone gives a greater ratio.
+        p_value: Probability that a power law alone gives as great a ratio, by the chi-square law.
     """
 
     alpha: float
@@ -62,11 +62,12 @@ class TruncatedPowerLawFit:
 def fit_truncated_power_law(values: FloatArray, xmin: float) -> TruncatedPowerLawFit | NoFit:
     """Returns the truncated power law of a tail.
 
-    The ratio's probability is half that of a chi-square of one degree of freedom: the power law
-    lies on the boundary of what is compared with it, so that half of the samples that it gives have
-    their maximum at rate 0, and a ratio of 0 (Self and Liang, JASA 82, 1987,
-    https://doi.org/10.1080/01621459.1987.10478472). That holds for many values and alpha above 3,
-    where the statistic x has a variance.
+    The ratio's probability is that of a chi-square of one degree of freedom over two. Power laws
+    lie on the boundary of what they are compared with, so that in the limit of many values it is
+    half of that (Self and Liang, JASA 82, 1987, https://doi.org/10.1080/01621459.1987.10478472).
+    But the limit is far, and with alpha up to 2 not of this kind: of 2000 samples of a power law
+    the half is below 0.05 in 9 % (30 values, alpha 4.5) to 12 % (30 values, alpha 1.5), the whole
+    in 4 to 6 %; of 3000 values in 6 to 10 % and in 3 to 5 %.
 
     Args:
         values: Eigenvalues, float64, ascending.
@@ -93,9 +94,9 @@ def fit_truncated_power_law(values: FloatArray, xmin: float) -> TruncatedPowerLa
     ratio = max(tail.size * gain, 0.0)
     return TruncatedPowerLawFit(
         alpha=1 + exponent,
-        rate=cut / xmin,
+        rate=cut / float(xmin),
         log_likelihood_ratio=ratio,
-        p_value=math.erfc(math.sqrt(ratio)) / 2,
+        p_value=math.erfc(math.sqrt(ratio)),
     )
 
 
@@ -137,13 +138,17 @@ class _Family:
 def _nodes(a: float, b: float) -> tuple[FloatArray, FloatArray]:
     """Returns Gauss-Legendre nodes and weights over where the density and its moments are."""
     low, high = (_edge(a, b, side) for side in (-1, 1))
-    edges = np.linspace(low, high, _PANELS + 1)
-    half = (high - low) / (2 * _PANELS)
-    nodes = (edges[:-1] + half)[:, None] + half * _LEGENDRE[0]
-    return nodes.ravel(), np.tile(half * _LEGENDRE[1], _PANELS)
+    return low + (high - low) * _PLACES, (high - low) * _WEIGHTS
 
 
-_LEGENDRE = np.polynomial.legendre.leggauss(_NODES)
+def _rule() -> tuple[FloatArray, FloatArray]:
+    """The nodes and weights of all panels between 0 and 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    places = np.arange(_PANELS)[:, None] + (1 + nodes) / 2
+    return places.ravel() / _PANELS, np.tile(weights, _PANELS) / (2 * _PANELS)
+
+
+_PLACES, _WEIGHTS = _rule()
 
 
 def _edge(a: float, b: float, side: int) -> float:
@@ -185,11 +190,11 @@ def _likeliest(means: FloatArray, largest: float) -> tuple[float, float] | None:
 
 def _newton(family: _Family, slope: FloatArray) -> FloatArray:
     """Returns Newton's step, or the best of those that leave a tenth of b."""
-    step: FloatArray = np.linalg.solve(family.covariance, slope)
+    step = np.linalg.solve(family.covariance, slope).astype(np.float64, copy=False)
     most = -0.9 * family.parameters[1]
     if step[1] < most:
         (variance, common), _ = family.covariance
-        step = np.array([(slope[0] - common * most) / variance, most])
+        return np.array([(slope[0] - common * most) / variance, most])
     return step
 
 
