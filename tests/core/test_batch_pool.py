@@ -260,7 +260,8 @@ def test_a_spectrum_that_needs_more_memory_than_a_worker_has_is_refused(tmp_path
         results = {r.name: r for r in executor.run([wide, modest], silent)}
     assert (results["wide"].status, results["wide"].code) == ("refused", "out-of-memory")
     card = results["modest"].card
-    assert card is not None and card.spectra is not None and card.spectra.spectra == 1
+    assert card is not None and card.layers[0].spectra is not None
+    assert card.layers[0].spectra.matrix is not None
 
 
 def test_less_memory_than_the_workers_need_is_refused() -> None:

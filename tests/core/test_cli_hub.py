@@ -112,7 +112,8 @@ def test_a_download_fills_the_cache_of_hf_home_and_serves_offline(
 
 def test_spectra_read_a_download_since_they_read_it_twice(hub: LoopbackHub, tmp_path: Path) -> None:
     done = run(hub, tmp_path, "org/name", "--spectra", "--json", "-")
-    assert json.loads(done.stdout)["spectra"]["spectra"] == 2, done.stderr
+    layers = json.loads(done.stdout)["layers"]
+    assert [each["spectra"]["matrix"]["num_evals"] for each in layers] == [2, 2], done.stderr
     assert list((tmp_path / "home" / "hub" / "models--org--name" / "snapshots").iterdir())
 
 
@@ -221,7 +222,7 @@ def test_a_batch_with_spectra_downloads_what_it_scans_and_no_more(
     cache = tmp_path / "home" / "hub"
     assert [each.name for each in cache.glob("models--*")] == ["models--spectra--small"]
     card = json.loads((tmp_path / "out" / "cards" / "spectra--small" / "card.json").read_text())
-    assert card["spectra"]["spectra"] == 1
+    assert card["layers"][0]["spectra"]["matrix"]["num_evals"] == 3
     again = run(hub, tmp_path, *query)
     assert "This run: 0 scanned, 0 refused, 0 skipped, 2 unchanged" in again.stdout
     (tmp_path / "list.txt").write_text("spectra/small\nspectra/large\n")
