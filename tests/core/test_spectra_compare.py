@@ -273,8 +273,9 @@ def test_what_is_not_finite_in_either_says_so(tmp_path: Path, which: str) -> Non
     assert spectrum.reasons["change"] == "entries of the layer or of the base's are not finite"
 
 
-def test_squares_of_eigenvalues_out_of_range_leave_the_rest(tmp_path: Path) -> None:
-    before = drawn(30, 40).double() * 1e100
+@pytest.mark.parametrize("scale", [1e100, 1e-100])
+def test_squares_of_eigenvalues_out_of_range_leave_the_rest(tmp_path: Path, scale: float) -> None:
+    before = drawn(30, 40).double() * scale
     card = pair(tmp_path, {"a.weight": before}, {"a.weight": 2 * before})
     change = change_of(spectra_of(card, "a.weight").matrix)
     assert change.distance == pytest.approx(1.0, rel=1e-9)

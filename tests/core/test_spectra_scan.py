@@ -55,6 +55,12 @@ def test_a_matrix_of_zeros_has_reasons_instead_of_logarithms() -> None:
         assert spectrum.reasons[name] == "all of its eigenvalues are zero"
 
 
+def test_eigenvalues_farther_apart_than_floats_reach_have_an_entropy() -> None:
+    values = np.array([[1e-270, 1.0, 1e270, 1e270]])
+    spectrum = spectrum_of(Eigenvalues(values, 7, 4, None, 0, 1e135))
+    assert spectrum.spectral_entropy == pytest.approx(math.log(2), rel=1e-12)
+
+
 def test_a_real_checkpoint_has_the_spectra_of_its_matrices() -> None:
     folder = path_of("minilm")
     card = scan(str(folder), ScanOptions(spectra=SpectraOptions()))

@@ -27,6 +27,9 @@ CUT_OTHERWISE = "the base's layer lies in another order in memory"
 NOT_FINITE = "entries of the layer or of the base's are not finite"
 IN_BASE = "in the base checkpoint: "
 
+LEAST = 1e-140
+"""Of a largest eigenvalue; squares of smaller ones vanish."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -116,7 +119,11 @@ def _distance(now: FloatArray, before: FloatArray) -> float | None:
 
 
 def _alignment(now: Seen, before: Seen, overlaps: FloatArray) -> float:
-    """The mean over the layer's matrices, where a matrix of zeros counts as 0."""
+    """The mean over the layer's matrices, where a matrix of zeros counts as 0; NaN out of range."""
+    if any(
+        ((each.values[:, -1] > 0) & (each.values[:, -1] < LEAST)).any() for each in (now, before)
+    ):
+        return math.nan
     with np.errstate(over="ignore", invalid="ignore"):
         norms = [np.sqrt((each.values**2).sum(axis=1)) for each in (now, before)]
         norm = np.sqrt(norms[0]) * np.sqrt(norms[1])

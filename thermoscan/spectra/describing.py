@@ -194,5 +194,6 @@ def _rank(each: FloatArray) -> int:
 
 
 def _spectral_entropy(values: FloatArray) -> float:
-    shares = values[values > 0] / values.sum()
+    shares = values / values.sum()
+    shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())

@@ -24,7 +24,11 @@ BLOCK_ELEMENTS = (1 << 21, 1 << 24)
 """Least and most elements of a block, between which it is as large as the Gram matrix: adding up
 costs no more than a few hundredths of the products, and both together are 3 · 8 M² bytes."""
 
-OVERFLOW = NoFit("the squares of its entries are out of the range of floating-point numbers")
+RANGE = (1e-140, 1e140)
+"""Magnitudes of a largest entry whose square, and any sum of such squares over a model, is a normal
+float64."""
+
+OUT_OF_RANGE = NoFit("the squares of its entries are out of the range of floating-point numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,10 @@ class Gram:
     largest_entry: float
 
     @property
-    def overflows(self) -> bool:
-        """Whether an element is not finite: then one of the diagonal, where the largest are."""
-        return not np.isfinite(np.diagonal(self.products, axis1=1, axis2=2)).all()
+    def out_of_range(self) -> bool:
+        """Whether squares of its entries overflow, or vanish though the entries do not."""
+        least, most = RANGE
+        return self.largest_entry > 0 and not least <= self.largest_entry <= most
 
 
 def gram_of(
@@ -145,17 +150,17 @@ def gram_of(
 
 
 def eigenvalues(grams: Sequence[Gram]) -> list[Eigenvalues | NoFit]:
-    """Returns the eigenvalues of each; `NoFit` where they overflow.
+    """Returns the eigenvalues of each; `NoFit` where they are out of range.
 
     Args:
         grams: Of one smaller side, which LAPACK takes in one call.
     """
-    taken = [each.products for each in grams if not each.overflows]
+    taken = [each.products for each in grams if not each.out_of_range]
     stack = taken[0] if len(taken) == 1 else np.concatenate(taken or [np.empty((0, 1, 1))])
     values = iter(np.maximum(np.linalg.eigvalsh(stack), 0.0))
     return [
-        OVERFLOW
-        if each.overflows
+        OUT_OF_RANGE
+        if each.out_of_range
         else Eigenvalues(
             values=np.array(list(islice(values, len(each.products)))),
             rows=each.rows,

@@ -30,7 +30,7 @@ def eigenvalues_of(
     Raises:
         SourceError: There is nothing to scan at this name.
         CheckpointError: There is a checkpoint, and it cannot be trusted; or the eigenvalues
-            overflow.
+            are out of range.
         OptionError: It has no such layer.
     """
     options = options or ScanOptions(spectra=SpectraOptions())
@@ -46,5 +46,5 @@ def eigenvalues_of(
             raise OptionError("no-slices", "the layer is no convolution", tensor=tensor)
         (found,) = eigenvalues([gram_of(matrix, checkpoint.reader, Shape.of(matrix, slices))])
     if isinstance(found, NoFit):
-        raise CheckpointError("spectrum-overflow", found.reason, tensor=tensor)
+        raise CheckpointError("spectrum-out-of-range", found.reason, tensor=tensor)
     return found.scaled(SLICES_SCALE if slices else 1.0).pooled

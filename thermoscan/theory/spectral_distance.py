@@ -29,7 +29,7 @@ def jensen_shannon(first: FloatArray, second: FloatArray) -> float:
 
 
 def _weighted(share: FloatArray, middle: FloatArray) -> FloatArray:
-    """``p ln(p / m)``, 0 where p is."""
-    some = share > 0
+    """``p ln(p / m)``, 0 where p is, and where half of it is too small for a float."""
+    some = (share > 0) & (middle > 0)
     found: FloatArray = share[some] * np.log(share[some] / middle[some])
     return found
