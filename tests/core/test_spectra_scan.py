@@ -97,6 +97,29 @@ def test_the_side_of_a_checkpoint_is_drawn_by_its_seed_and_said(tmp_path: Path) 
     assert norm(seed=3) == norm(seed=3) != norm(seed=4)
 
 
+@pytest.mark.parametrize(
+    ("shape", "most", "reason"),
+    [
+        ((1, 1, 400, 400), 8192, "its kernel has more places than slices are taken of"),
+        ((130, 128, 32, 33), 1024, "its slices together take more memory than a matrix"),
+    ],
+)
+def test_slices_that_are_too_many_to_hold_have_a_reason(
+    tmp_path: Path, shape: tuple[int, ...], most: int, reason: str
+) -> None:
+    kernel = np.ones(shape, np.float16)
+    save_file({"conv.weight": kernel}, tmp_path / "model.safetensors")
+    options = ScanOptions(spectra=SpectraOptions(max_side=most))
+    (layer,) = scan(str(tmp_path), options).layers
+    assert layer.spectra is not None and layer.spectra.matrix is not None
+    assert layer.spectra.slices is None and layer.spectra.counted is layer.spectra.matrix
+    assert layer.spectra.reasons["slices"].startswith(reason)
+    assert layer.spectra.matrix.norm == pytest.approx(kernel.size, rel=1e-9)
+    with pytest.raises(OptionError) as refused:
+        eigenvalues_of(str(tmp_path), "conv.weight", options, slices=True)
+    assert refused.value.reason.startswith(reason)
+
+
 def test_spectra_of_a_sample_are_refused() -> None:
     with pytest.raises(OptionError, match="every entry") as caught:
         ScanOptions(spectra=SpectraOptions(), sample=SampleSize(share=0.5))

@@ -81,7 +81,7 @@ def over_and_under_trained(measurement: Measurement) -> Iterator[Sighting]:
     A convolution is judged by its slices, as WeightWatcher does.
     """
     for each in measurement.layers:
-        spectrum = each.spectra and (each.spectra.slices or each.spectra.matrix)
+        spectrum = each.spectra and each.spectra.counted
         if spectrum and spectrum.columns >= SIDE and _told_from_noise(spectrum):
             tail = spectrum.tail
             if tail and tail.distance * math.sqrt(tail.spikes) <= FIT:

@@ -28,6 +28,11 @@ RANGE = (1e-140, 1e140)
 """Magnitudes of a largest entry whose square, and any sum of such squares over a model, is a normal
 float64."""
 
+MOST_PLACES = 4096
+"""Of a kernel whose slices are taken: one of 64 by 64, or of 16 by 16 by 16."""
+
+TOO_MANY_PLACES = NoFit("its kernel has more places than slices are taken of")
+TOO_LARGE = NoFit("its slices together take more memory than a matrix of the largest side")
 OUT_OF_RANGE = NoFit("the squares of its entries are out of the range of floating-point numbers")
 
 
@@ -91,6 +96,17 @@ class Shape:
         """Returns the operations that eigenvalues of a smaller side of at most `most` take."""
         side = min(self.columns, most)
         return self.matrices * (self.rows + 4 / 3 * side) * side**2
+
+    def refused(self, most: int) -> NoFit | None:
+        """Returns why slices are not taken, of which all are held at once; None where they are.
+
+        Args:
+            most: The largest smaller side that is taken.
+        """
+        if self.matrices > MOST_PLACES:
+            return TOO_MANY_PLACES
+        held = self.matrices * min(self.columns, most) ** 2
+        return TOO_LARGE if held > max(most**2, BLOCK_ELEMENTS[1]) else None
 
 
 @dataclass(frozen=True, slots=True)

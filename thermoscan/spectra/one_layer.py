@@ -31,7 +31,7 @@ def eigenvalues_of(
         SourceError: There is nothing to scan at this name.
         CheckpointError: There is a checkpoint, and it cannot be trusted; or the eigenvalues
             are out of range.
-        OptionError: It has no such layer.
+        OptionError: It has no such layer, or no slices are taken of it.
     """
     options = options or ScanOptions(spectra=SpectraOptions())
     with adapter_for(source).open(source, options.opening) as checkpoint:
@@ -44,7 +44,11 @@ def eigenvalues_of(
         (matrix,) = (each for each in matrices_of(stored, members) if each.layer == layer)
         if slices and matrix.places is None:
             raise OptionError("no-slices", "the layer is no convolution", tensor=tensor)
-        (found,) = eigenvalues([gram_of(matrix, checkpoint.reader, Shape.of(matrix, slices))])
+        shape = Shape.of(matrix, slices)
+        refused = shape.refused((options.spectra or SpectraOptions()).max_side) if slices else None
+        if refused is not None:
+            raise OptionError("no-slices", refused.reason, tensor=tensor)
+        (found,) = eigenvalues([gram_of(matrix, checkpoint.reader, shape)])
     if isinstance(found, NoFit):
         raise CheckpointError("spectrum-out-of-range", found.reason, tensor=tensor)
     return found.scaled(SLICES_SCALE if slices else 1.0).pooled

@@ -89,10 +89,16 @@ def take_spectra(
     Raises:
         ChangedError: The checkpoint was cut short or replaced meanwhile.
     """
-    jobs = sorted(_jobs(measurement, options), key=lambda job: -job.work)
+    found: dict[tuple[str, bool], Spectrum | NoFit] = {}
+    jobs: list[_Job] = []
+    for job in _jobs(measurement, options):
+        if (refused := job.shape.refused(options.max_side)) is None:
+            jobs.append(job)
+        else:
+            found[job.matrix.layer, job.sliced] = refused
+    jobs.sort(key=lambda job: -job.work)
     total, done = sum(job.work for job in jobs), 0.0
     reader = measurement.checkpoint.reader
-    found: dict[tuple[str, bool], Spectrum | NoFit] = {}
     # A matrix for each worker, and a core for each matrix: one BLAS thread each.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         try:
