@@ -248,11 +248,11 @@ class SpectraSummary:
     """The spectra of a model together: plain means over its layers, as WeightWatcher takes them.
 
     A convolution counts by its slices. What a layer has not is in no mean, and a spectrum of fewer
-    than eight eigenvalues in none of these figures, as in WeightWatcher's.
+    than eight eigenvalues in none, as in WeightWatcher's.
 
     Attributes:
         max_side: The largest smaller side that was taken whole.
-        spectra: Layers that have a spectrum of eight eigenvalues or more.
+        spectra: Layers that have a spectrum.
         fits: Layers that have a power law.
         sampled: Layers whose smaller side was sampled.
         alpha: Mean of the power laws' exponents.

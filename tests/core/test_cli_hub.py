@@ -224,9 +224,7 @@ def test_a_batch_with_spectra_downloads_what_it_scans_and_no_more(
     assert card["spectra"]["spectra"] == 1
     again = run(hub, tmp_path, *query)
     assert "This run: 0 scanned, 0 refused, 0 skipped, 2 unchanged" in again.stdout
-    (tmp_path / "list.txt").write_text("spectra/small
-spectra/large
-")
+    (tmp_path / "list.txt").write_text("spectra/small\nspectra/large\n")
     listed = run(hub, tmp_path, "batch", "--list", "list.txt", *limit)
     assert "0 scanned, 0 refused, 0 skipped, 2 unchanged" in listed.stdout
 

@@ -60,7 +60,8 @@ def test_a_real_checkpoint_has_the_spectra_of_its_matrices() -> None:
     card = scan(str(folder), ScanOptions(spectra=SpectraOptions()))
     weights = load_file(folder / "model.safetensors")
     assert card.spectra is not None
-    assert card.spectra.spectra == len(card.layers) - 1  # of its two token types no law is fitted
+    assert card.spectra.spectra == len(card.layers)
+    assert card.spectra.fits == len(card.layers) - 1  # of two token types there is none
     for record in card.layers[-8:]:
         assert record.spectra is not None and record.spectra.matrix is not None
         spectrum = record.spectra.matrix

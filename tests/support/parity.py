@@ -56,6 +56,21 @@ def _warning(spectrum: Spectrum) -> str:
     return "over-trained" if spectrum.tail.alpha < 2 else ""
 
 
+def _gap(spectrum: Spectrum) -> int | None:
+    if spectrum.detx_num is None or spectrum.tail is None:
+        return None
+    return spectrum.detx_num - spectrum.tail.spikes
+
+
+def _over_mean(spectrum: Spectrum) -> float | None:
+    if spectrum.detx_val is None:
+        return None
+    return spectrum.detx_val * spectrum.num_evals / spectrum.norm
+
+
+ASKED = {"detX": True}
+"""Options of `analyze` with which it gives all `COLUMNS`."""
+
 COLUMNS = (
     Column("N", "rows"),
     Column("M", "columns"),
@@ -89,6 +104,11 @@ COLUMNS = (
     Column("alpha_weighted", "tail.alpha_weighted"),
     Column("log_alpha_norm", "tail.log_alpha_norm"),
     Column("warning", "tail.alpha below 2 or above 6", _warning),
+    Column("detX_num", "detx_num"),
+    Column("num_ERG_spikes", "detx_num"),
+    Column("ERG_gap", "detx_num - tail.spikes", _gap),
+    Column("detX_val", "detx_val"),
+    Column("detX_val_unrescaled", "detx_val · num_evals / norm", _over_mean),
 )
 """What both have."""
 
@@ -101,7 +121,10 @@ NAMES = {
 """Columns that say which layer a row is about."""
 
 
-NOT_IN_THE_FRAME = {"rf", "has_esd", "lambda_max", "status", "warning"}
+NOT_IN_THE_FRAME = {
+    "rf", "has_esd", "lambda_max", "status", "warning",
+    "num_ERG_spikes", "ERG_gap", "detX_val_unrescaled",
+}  # fmt: skip
 """What both have that is no column of the same name in `spectra_frame`."""
 
 
@@ -173,11 +196,6 @@ ABSENT = {
     "rand_W_scale": "randomize",
     "rand_bulk_max": "randomize",
     "rand_bulk_min": "randomize",
-    "detX_num": "detX, ERG",
-    "num_ERG_spikes": "detX, ERG",
-    "ERG_gap": "detX, ERG",
-    "detX_val": "detX, ERG",
-    "detX_val_unrescaled": "detX, ERG",
 }
 """What only WeightWatcher has -> with which option."""
 
@@ -259,7 +277,20 @@ def _all_zero(cell: Cell) -> bool:
 
 
 def _unresolved(cell: Cell) -> bool:
-    return abs(cell.theirs**2 - cell.ours**2) <= cell.resolution
+    if cell.column.theirs == "sv_min":
+        return abs(cell.theirs**2 - cell.ours**2) <= cell.resolution
+    least = cell.spectrum.detx_val
+    return least is not None and abs(cell.row["detX_val"] - least) <= cell.resolution
+
+
+def _underflows(cell: Cell) -> bool:
+    """A product of a thousand values of the bulk is out of the range of floating-point numbers."""
+    number = cell.spectrum.detx_num
+    return number is not None and number > cell.row["detX_num"] > 1000
+
+
+def _equal(cell: Cell) -> bool:
+    return cell.spectrum.detx_num is None and (cell.theirs == 0 or not _finite(cell.theirs))
 
 
 def _rank(cell: Cell) -> bool:
@@ -276,7 +307,20 @@ def _padded(cell: Cell) -> bool:
 
 
 _OF_THE_FIT = frozenset(
-    {"alpha", "sigma", "D", "xmin", "num_pl_spikes", "alpha_weighted", "log_alpha_norm", "warning"}
+    {
+        "alpha",
+        "sigma",
+        "D",
+        "xmin",
+        "num_pl_spikes",
+        "alpha_weighted",
+        "log_alpha_norm",
+        "warning",
+        "ERG_gap",
+    }
+)
+_OF_THE_DETERMINANT = frozenset(
+    {"detX_num", "num_ERG_spikes", "ERG_gap", "detX_val", "detX_val_unrescaled"}
 )
 _OF_ENERGY = frozenset({"log_norm", "log_spectral_norm", "stable_rank", "entropy"})
 
@@ -302,11 +346,11 @@ EXCEPTIONS = {
         "null with its reason",
     ),
     "d": Exceptional(
-        frozenset({"sv_min"}),
+        frozenset({"sv_min", "detX_val", "detX_val_unrescaled"}),
         _unresolved,
         "a Gram matrix in float64 resolves eigenvalues down to M ε λ_max, a decomposition of the "
         "matrix itself their roots down to that: a smallest singular value below √(M ε) = 3·10⁻⁷ "
-        "of the largest (M = 384) is noise here",
+        "of the largest (M = 384) is noise here, and so are eigenvalues that `detX` reaches there",
     ),
     "e": Exceptional(
         frozenset({"matrix_rank", "rank_loss"}),
@@ -320,6 +364,18 @@ EXCEPTIONS = {
         _padded,
         "WeightWatcher adds 10⁻¹⁰ to every share, which shows where many are zero, and divides by "
         "the logarithm of its own rank. Here nothing is added, and a matrix of rank one has none",
+    ),
+    "g": Exceptional(
+        _OF_THE_DETERMINANT,
+        _equal,
+        "of equal eigenvalues no tail has a product below 1: WeightWatcher says 0, or NaN where "
+        "they are zero. Here it is null with its reason",
+    ),
+    "h": Exceptional(
+        _OF_THE_DETERMINANT,
+        _underflows,
+        "WeightWatcher multiplies the eigenvalues, smallest first, until the product of a thousand "
+        "or more underflows to 0 and it stops too early. Here logarithms are added",
     ),
 }
 """Mark -> the cells that may differ."""

@@ -23,7 +23,7 @@ OVER, UNDER = 2.0, 6.0
 
 SIDE = 64
 """Smaller side from which a Gaussian matrix of any shape gets an exponent below `OVER` less than
-once in 100; of 16 by 16 it does in two of five."""
+once in 100; of 16 by 16 every other one does."""
 
 FIT = 0.9
 """``D √n`` of a tail above which it is no power law: of drawn ones 1 in 100 is above."""

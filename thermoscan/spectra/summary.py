@@ -38,9 +38,9 @@ def summary_of(layers: Sequence[LayerSpectra], max_side: int) -> SpectraSummary:
     ordered = sum(each.norm * bulk.ordered_fraction for each, bulk in bulks)
     return SpectraSummary(
         max_side=max_side,
-        spectra=len(spectra),
+        spectra=len(counted),
         fits=len(tails),
-        sampled=sum(each.sampled is not None for each in spectra),
+        sampled=sum(each.sampled is not None for each in counted),
         alpha=mean("alpha", [each.alpha for each in tails], NO_FIT),
         alpha_weighted=mean("alpha_weighted", [each.alpha_weighted for each in tails], NO_FIT),
         log_alpha_norm=mean("log_alpha_norm", [each.log_alpha_norm for each in tails], NO_FIT),

@@ -62,8 +62,8 @@ class TruncatedPowerLawFit:
 def fit_truncated_power_law(values: FloatArray, xmin: float) -> TruncatedPowerLawFit | NoFit:
     """Returns the truncated power law of a tail.
 
-    The ratio's probability is that of a chi-square of one degree of freedom over two. Power laws
-    lie on the boundary of what they are compared with, so that in the limit of many values it is
+    Twice the ratio is taken for a chi-square of one degree of freedom. Power laws lie on the
+    boundary of what they are compared with, so that in the limit of many values the probability is
     half of that (Self and Liang, JASA 82, 1987, https://doi.org/10.1080/01621459.1987.10478472).
     But the limit is far, and with alpha up to 2 not of this kind: of 2000 samples of a power law
     the half is below 0.05 in 9 % (30 values, alpha 4.5) to 12 % (30 values, alpha 1.5), the whole
