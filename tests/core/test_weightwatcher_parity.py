@@ -37,9 +37,12 @@ SPECTRA = ScanOptions(spectra=SpectraOptions())
 SHUFFLED = ScanOptions(spectra=SpectraOptions(shuffle=True))
 
 
+ALWAYS = {"detX": True}
+"""What it is asked for beside its defaults, since the package has it always."""
+
 REQUESTED = {
     "truncated": {"fit": "TPL", "pl_package": "powerlaw"},
-    "beside": {"mp_fit": True, "randomize": True, "detX": True},
+    "beside": {"mp_fit": True, "randomize": True},
 }
 """What `analyze` gives on request."""
 
@@ -81,9 +84,11 @@ def both(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
     mlp, crepe = str(subjects["mlp"].watched), str(subjects["crepe-tiny"].watched)
     answers = _ask(
         {
-            "live": {name: Job((str(each.watched),)) for name, each in subjects.items()},
+            "live": {
+                name: Job((str(each.watched),), options=ALWAYS) for name, each in subjects.items()
+            },
             "again": {
-                name: Job((str(recorded(name).watched),), options={"layers": layers})
+                name: Job((str(recorded(name).watched),), options=ALWAYS | {"layers": layers})
                 for name, layers in CHECKED.items()
             },
             "requested": {
@@ -122,7 +127,9 @@ def _ask(groups: Mapping[str, Mapping[str, Job]]) -> dict[str, dict[str, Answer]
 
 
 def _record() -> None:
-    answers = weightwatcher.ask([Job((str(recorded(name).watched),)) for name in RECORDED])
+    answers = weightwatcher.ask(
+        [Job((str(recorded(name).watched),), options=ALWAYS) for name in RECORDED]
+    )
     GOLDENS.mkdir(parents=True, exist_ok=True)
     for name, answer in zip(RECORDED, answers, strict=True):
         assert answer.error is None
