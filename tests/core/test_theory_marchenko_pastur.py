@@ -96,3 +96,8 @@ def test_the_spectral_entropy_of_small_matrices_is_that_of_drawn_ones(
     # The law alone is off by about 0.4 / M.
     if columns >= 8:
         assert abs(law.spectral_entropy - np.mean(drawn)) > 5 * error
+
+
+@pytest.mark.parametrize("rows", [1, 2, 40])
+def test_one_eigenvalue_alone_has_no_entropy(rows: int) -> None:
+    assert MarchenkoPastur(rows, 1, 0.3).finite_spectral_entropy() == 0.0

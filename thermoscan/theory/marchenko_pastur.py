@@ -111,11 +111,13 @@ class MarchenkoPastur:
         ``s ln s``, with s = x/TN, is larger by
         ``½((1+r)² ln(1+r) + (1-r)² ln(1-r)) - r²``: r²/2 for small r, 0.386 for r = 1. The sum of
         all eigenvalues is independent of their shares, and fluctuates: that adds ``1/NM`` over the
-        number of matrices.
+        number of matrices. One eigenvalue alone has none.
 
         Args:
             matrices: How many matrices' eigenvalues are taken together, over their common sum.
         """
+        if self.columns * matrices == 1:
+            return 0.0
         r = self.root_ratio
         lower = (1 - r) ** 2 * math.log1p(-r) if r < 1 else 0.0
         more = ((1 + r) ** 2 * math.log1p(r) + lower) / 2 - r * r
