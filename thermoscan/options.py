@@ -90,14 +90,21 @@ class SpectraOptions:
 
     Attributes:
         max_side: The largest smaller side of a matrix that is taken whole; of a larger one so many
-            of its rows or columns are drawn at random.
+            of its rows or columns are drawn at random. At least 2.
         shuffle: Whether to take the spectrum of each matrix's entries in random places too.
         seed: Of both.
+
+    Raises:
+        OptionError: ``max-side-too-small``.
     """
 
     max_side: int = 8192
     shuffle: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_side < 2:
+            raise OptionError("max-side-too-small", "a spectrum is of two rows or columns at least")
 
     @property
     def matrix_bytes(self) -> int:

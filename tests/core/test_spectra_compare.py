@@ -273,6 +273,13 @@ def test_what_is_not_finite_in_either_says_so(tmp_path: Path, which: str) -> Non
     assert spectrum.reasons["change"] == "entries of the layer or of the base's are not finite"
 
 
+def test_a_distance_of_hundreds_of_orders_of_magnitude_is_a_number(tmp_path: Path) -> None:
+    before = drawn(30, 40).double() * 1e-110
+    card = pair(tmp_path, {"a.weight": before}, {"a.weight": 1e200 * before})
+    change = change_of(spectra_of(card, "a.weight").matrix)
+    assert change.distance == pytest.approx(1e200, rel=1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e100, 1e-100])
 def test_squares_of_eigenvalues_out_of_range_leave_the_rest(tmp_path: Path, scale: float) -> None:
     before = drawn(30, 40).double() * scale

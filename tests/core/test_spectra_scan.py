@@ -120,6 +120,13 @@ def test_slices_that_are_too_many_to_hold_have_a_reason(
     assert refused.value.reason.startswith(reason)
 
 
+@pytest.mark.parametrize("most", [-3, 0, 1])
+def test_a_side_of_which_no_spectrum_is_taken_is_refused(most: int) -> None:
+    with pytest.raises(OptionError) as refused:
+        SpectraOptions(max_side=most)
+    assert refused.value.code == "max-side-too-small"
+
+
 def test_spectra_of_a_sample_are_refused() -> None:
     with pytest.raises(OptionError, match="every entry") as caught:
         ScanOptions(spectra=SpectraOptions(), sample=SampleSize(share=0.5))

@@ -114,8 +114,8 @@ def spectral_change(now: Seen, before: Seen, overlaps: FloatArray | None) -> Spe
 
 
 def _distance(now: FloatArray, before: FloatArray) -> float | None:
-    norm = float(before.sum())
-    return math.sqrt(((np.sqrt(now) - np.sqrt(before)) ** 2).sum() / norm) if norm else None
+    norm = math.sqrt(before.sum())
+    return math.sqrt(((np.sqrt(now) - np.sqrt(before)) ** 2).sum()) / norm if norm else None
 
 
 def _alignment(now: Seen, before: Seen, overlaps: FloatArray) -> float:
