@@ -202,7 +202,7 @@ def test_spectra_are_those_of_a_scan_and_can_be_asked_for(models: Path, tmp_path
     )
     answer = [tuple(json.loads(line).values()) for line in found.stdout.splitlines()]
     assert [each[:2] for each in answer] == sorted(each[:2] for each in expected)
-    assert dict.fromkeys(each[0] for each in answer).keys() >= {"m0", "m1"}
+    assert any(name == "crepe" for name, *_ in answer)
     again = batch(models, "--out", "out", *wanted, cwd=tmp_path)
     assert "0 scanned, 0 refused, 0 skipped, 7 unchanged" in again.stdout
     other = batch(models, "--out", "out", *wanted[:3], cwd=tmp_path)

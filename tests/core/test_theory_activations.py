@@ -71,7 +71,9 @@ def test_every_name_of_transformers_means_the_function_that_it_means_there(name:
     assert activation(ours)(z.double().numpy()) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", [*UNKNOWN_TO_US, "", "gelu()", "rel", "relu\x00", "leaky_relu(2)"])
+@pytest.mark.parametrize(
+    "name", [*sorted(UNKNOWN_TO_US), "", "gelu()", "rel", "relu\x00", "leaky_relu(2)"]
+)
 def test_a_name_without_a_known_function_is_none_and_an_option_error(name: str) -> None:
     assert canonical(name) is None
     with pytest.raises(OptionError) as caught:

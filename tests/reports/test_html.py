@@ -96,8 +96,8 @@ def test_the_page_of_a_sample_takes_the_intervals_of_a_card_that_somebody_else_w
     assert "Infinity" not in page
 
 
-def test_a_page_about_a_run_and_a_base_is_a_quarter_larger_at_most() -> None:
-    assert len(HtmlReporter().render(cards.complete()).encode()) <= 50_000
+def test_a_page_about_a_run_a_base_and_spectra_is_larger_by_a_third_at_most() -> None:
+    assert len(HtmlReporter().render(cards.complete()).encode()) <= 53_000
 
 
 @pytest.mark.parametrize("page", [PAGE, HOSTILE])

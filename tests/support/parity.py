@@ -8,9 +8,9 @@ columns of WeightWatcher that are another quantity here, or none.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,13 @@ class Column:
         theirs: Its name.
         ours: Where it is in a `Spectrum`.
         of: How to take it from there, where it is not a field.
+        asked: With which option of `analyze` it comes; none for what always comes.
     """
 
     theirs: str
     ours: str
     of: Callable[[Spectrum], Any] | None = None
+    asked: str = ""
 
     def value(self, spectrum: Spectrum) -> Any:
         """Returns the package's figure; None where it has none."""
@@ -45,7 +47,18 @@ class Column:
             return self.of(spectrum)
         *parts, _ = self.ours.split(".")
         missing = parts and getattr(spectrum, parts[0]) is None
-        return None if missing else attrgetter(self.ours)(spectrum)
+        return None if missing else operator.attrgetter(self.ours)(spectrum)
+
+
+def _gap(spectrum: Spectrum) -> int | None:
+    if spectrum.detx_num is None or spectrum.tail is None:
+        return None
+    return spectrum.detx_num - spectrum.tail.spikes
+
+
+def _over_the_mean(spectrum: Spectrum) -> float | None:
+    found = spectrum.detx_val
+    return None if found is None else found * spectrum.num_evals / spectrum.norm
 
 
 def _warning(spectrum: Spectrum) -> str:
@@ -55,21 +68,6 @@ def _warning(spectrum: Spectrum) -> str:
         return "under-trained"
     return "over-trained" if spectrum.tail.alpha < 2 else ""
 
-
-def _gap(spectrum: Spectrum) -> int | None:
-    if spectrum.detx_num is None or spectrum.tail is None:
-        return None
-    return spectrum.detx_num - spectrum.tail.spikes
-
-
-def _over_mean(spectrum: Spectrum) -> float | None:
-    if spectrum.detx_val is None:
-        return None
-    return spectrum.detx_val * spectrum.num_evals / spectrum.norm
-
-
-ASKED = {"detX": True}
-"""Options of `analyze` with which it gives all `COLUMNS`."""
 
 COLUMNS = (
     Column("N", "rows"),
@@ -104,11 +102,11 @@ COLUMNS = (
     Column("alpha_weighted", "tail.alpha_weighted"),
     Column("log_alpha_norm", "tail.log_alpha_norm"),
     Column("warning", "tail.alpha below 2 or above 6", _warning),
-    Column("detX_num", "detx_num"),
-    Column("num_ERG_spikes", "detx_num"),
-    Column("ERG_gap", "detx_num - tail.spikes", _gap),
-    Column("detX_val", "detx_val"),
-    Column("detX_val_unrescaled", "detx_val · num_evals / norm", _over_mean),
+    Column("detX_num", "detx_num", asked="detX"),
+    Column("num_ERG_spikes", "detx_num", asked="detX"),
+    Column("ERG_gap", "detx_num - tail.spikes", _gap, asked="detX"),
+    Column("detX_val", "detx_val", asked="detX"),
+    Column("detX_val_unrescaled", "detx_val · num_evals / norm", _over_the_mean, asked="detX"),
 )
 """What both have."""
 
@@ -122,9 +120,9 @@ NAMES = {
 
 
 NOT_IN_THE_FRAME = {
-    "rf", "has_esd", "lambda_max", "status", "warning",
-    "num_ERG_spikes", "ERG_gap", "detX_val_unrescaled",
-}  # fmt: skip
+    *("rf", "has_esd", "lambda_max", "status", "warning"),
+    *("num_ERG_spikes", "ERG_gap", "detX_val_unrescaled"),
+}
 """What both have that is no column of the same name in `spectra_frame`."""
 
 
@@ -276,21 +274,28 @@ def _all_zero(cell: Cell) -> bool:
     return cell.spectrum.norm == 0 and cell.ours is None and not _finite(cell.theirs)
 
 
+def _no_product(cell: Cell) -> bool:
+    without = cell.row["detX_num"] == 0
+    return cell.ours is None and (without or (cell.column.theirs == "ERG_gap" and _no_fit(cell)))
+
+
+def _underflow(cell: Cell) -> bool:
+    """A tail that is cut short: only a product of very many factors can underflow."""
+    found = cell.spectrum.detx_num
+    return found is not None and 1000 < cell.row["detX_num"] < found
+
+
 def _unresolved(cell: Cell) -> bool:
-    if cell.column.theirs == "sv_min":
-        return abs(cell.theirs**2 - cell.ours**2) <= cell.resolution
-    least = cell.spectrum.detx_val
-    return least is not None and abs(cell.row["detX_val"] - least) <= cell.resolution
-
-
-def _underflows(cell: Cell) -> bool:
-    """A product of a thousand values of the bulk is out of the range of floating-point numbers."""
-    number = cell.spectrum.detx_num
-    return number is not None and number > cell.row["detX_num"] > 1000
-
-
-def _equal(cell: Cell) -> bool:
-    return cell.spectrum.detx_num is None and (cell.theirs == 0 or not _finite(cell.theirs))
+    if cell.ours is None:
+        return False
+    mean = cell.spectrum.norm / cell.spectrum.num_evals
+    eigenvalue: Mapping[str, Callable[[float], float]] = {
+        "sv_min": lambda value: value**2,
+        "detX_val": lambda value: value,
+        "detX_val_unrescaled": lambda value: value * mean,
+    }
+    both = map(eigenvalue[cell.column.theirs], (cell.theirs, cell.ours))
+    return abs(operator.sub(*both)) <= cell.resolution
 
 
 def _rank(cell: Cell) -> bool:
@@ -307,19 +312,9 @@ def _padded(cell: Cell) -> bool:
 
 
 _OF_THE_FIT = frozenset(
-    {
-        "alpha",
-        "sigma",
-        "D",
-        "xmin",
-        "num_pl_spikes",
-        "alpha_weighted",
-        "log_alpha_norm",
-        "warning",
-        "ERG_gap",
-    }
+    {"alpha", "sigma", "D", "xmin", "num_pl_spikes", "alpha_weighted", "log_alpha_norm", "warning"}
 )
-_OF_THE_DETERMINANT = frozenset(
+_OF_THE_PRODUCT = frozenset(
     {"detX_num", "num_ERG_spikes", "ERG_gap", "detX_val", "detX_val_unrescaled"}
 )
 _OF_ENERGY = frozenset({"log_norm", "log_spectral_norm", "stable_rank", "entropy"})
@@ -349,8 +344,8 @@ EXCEPTIONS = {
         frozenset({"sv_min", "detX_val", "detX_val_unrescaled"}),
         _unresolved,
         "a Gram matrix in float64 resolves eigenvalues down to M ε λ_max, a decomposition of the "
-        "matrix itself their roots down to that: a smallest singular value below √(M ε) = 3·10⁻⁷ "
-        "of the largest (M = 384) is noise here, and so are eigenvalues that `detX` reaches there",
+        "matrix itself their roots down to that: smaller eigenvalues, and singular values below "
+        "√(M ε) of the largest (3·10⁻⁷ where M = 384), are noise here",
     ),
     "e": Exceptional(
         frozenset({"matrix_rank", "rank_loss"}),
@@ -366,16 +361,17 @@ EXCEPTIONS = {
         "the logarithm of its own rank. Here nothing is added, and a matrix of rank one has none",
     ),
     "g": Exceptional(
-        _OF_THE_DETERMINANT,
-        _equal,
-        "of equal eigenvalues no tail has a product below 1: WeightWatcher says 0, or NaN where "
-        "they are zero. Here it is null with its reason",
+        _OF_THE_PRODUCT,
+        _no_product,
+        "where all eigenvalues are equal or zero, WeightWatcher's tail of the product is empty and "
+        "its least value the least of all; and a gap to a fit that failed is one to -1. Here both "
+        "are null with their reasons",
     ),
     "h": Exceptional(
-        _OF_THE_DETERMINANT,
-        _underflows,
-        "WeightWatcher multiplies the eigenvalues, smallest first, until the product of a thousand "
-        "or more underflows to 0 and it stops too early. Here logarithms are added",
+        _OF_THE_PRODUCT,
+        _underflow,
+        "of thousands of eigenvalues WeightWatcher's product, which begins with the smallest, "
+        "underflows to 0 and so falls below 1 too early. Here it is a sum of logarithms",
     ),
 }
 """Mark -> the cells that may differ."""

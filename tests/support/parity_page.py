@@ -49,7 +49,9 @@ def equal_table(verdicts: Sequence[Verdict]) -> str:
     for each in verdicts:
         equal = "yes" if not each.marks else f"yes, but: {', '.join(each.marks)}"
         seen = f"{each.largest:.0e}" if each.largest else "0"
-        lines.append(f"| `{each.column.theirs}` | {_code(each.column.ours)} | {equal} | {seen} |")
+        theirs = f"`{each.column.theirs}`"
+        theirs += f", with `{each.column.asked}`" if each.column.asked else ""
+        lines.append(f"| {theirs} | {_code(each.column.ours)} | {equal} | {seen} |")
     lines += [f"| `{theirs}` | {ours} | names the layer | |" for theirs, ours in NAMES.items()]
     lines.append("")
     lines += [f"- **{mark}**: {each.reason}." for mark, each in EXCEPTIONS.items()]

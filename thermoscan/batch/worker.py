@@ -87,6 +87,8 @@ def _key(task: Task) -> str:
 def _scan(task: Task, watch: Watch) -> Card:
     candidate = task.candidate
     options = replace(task.options, file=candidate.file)
+    if options.spectra is not None:  # each thread needs memory for a matrix of its own
+        options = replace(options, workers=1)
 
     def progress(done: int, total: int) -> None:
         watch(candidate.name, done, total)
@@ -104,8 +106,7 @@ def _scan(task: Task, watch: Watch) -> Card:
     with adapter.open(candidate.source, options.opening) as checkpoint:
         size = _bytes(checkpoint)
         _check_size(size, task.most_bytes)
-        # A matrix of which eigenvalues are taken needs memory, of which a worker has its share.
-        if size < ALONE_BYTES or options.spectra is not None:
+        if size < ALONE_BYTES:
             options = replace(options, workers=1)
         return survey(checkpoint, options, progress)[1]
 
