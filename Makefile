@@ -38,7 +38,7 @@ scan-model:
 	@touch $@
 
 test: .venv/dev .venv/checkpoints .venv-olah/0.5.4 .venv-rivals/weightwatcher/0.7.7  ## Runs every test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: .venv/dev  ## Linters and types
 	$(BIN)/ruff check .

@@ -486,7 +486,7 @@ class Card:
         """Returns the spectra as a pandas data frame, with WeightWatcher's names of columns.
 
         A row each: a convolution has two, of its matrix and of its slices, any other layer one or
-        none. ``frame[frame["counted"]]`` has one row a layer, as WeightWatcher's details.
+        none. ``frame.query("counted and num_evals >= 8")`` has the rows of WeightWatcher's details.
         """
         from thermoscan.card_frames import spectra_frame  # noqa: PLC0415 - pandas is heavy, optional
 

@@ -156,7 +156,8 @@ class ScanOptions:
             reason = "a digest of whole files reads every byte: a sample saves nothing"
             raise OptionError("sample-with-sha256", reason)
         if self.sample is not None and self.spectra is not None:
-            raise OptionError("sample-with-spectra", "a spectrum is of every entry of its matrix")
+            reason = "a spectrum is of every entry of its matrix: a sample has none"
+            raise OptionError("sample-with-spectra", reason)
 
     @property
     def opening(self) -> OpenOptions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from thermoscan.card import Card
 from thermoscan.card_spectra import SpectraSummary
@@ -34,12 +34,17 @@ def spectra_of(card: Card) -> Block | None:
 
 
 def _gist(spectra: SpectraSummary) -> str:
+    if not spectra.spectra:
+        return "No layer has a spectrum."
     fits = f"A power law was fitted to {spectra.fits:,} of {spectra.spectra:,} spectra"
     alpha = "" if spectra.alpha is None else f", of mean exponent α = {shown(spectra.alpha)}"
     ordered = ""
     if spectra.ordered_fraction is not None:
         share, outliers = percent(spectra.ordered_fraction), f"{spectra.outliers:,}"
-        ordered = f"; {share} of the energy is ordered, and {outliers} eigenvalues are outliers"
+        ordered = (
+            f". Where a bulk was fitted, a mean of {share} of the energy is ordered; outliers in "
+            f"all: {outliers}"
+        )
     return f"{fits}{alpha}{ordered}."
 
 
@@ -52,18 +57,29 @@ def _sampled(spectra: SpectraSummary) -> Iterator[str]:
 
 
 def _absent(card: Card) -> Iterator[str]:
-    """Why layers have no spectrum, the commonest reason first."""
+    """Why layers have no spectrum, and why spectra have no power law."""
     layers = [layer.spectra for layer in card.layers if layer.spectra]
-    reasons = Counter(
-        each.reasons.get("matrix", "not known") for each in layers if each.counted is None
+    yield from _counted(
+        "Layers without a spectrum",
+        (each.reasons.get("matrix", "not known") for each in layers if each.counted is None),
     )
-    if reasons:
+    spectra = [each.counted for each in layers if each.counted]
+    yield from _counted(
+        "Spectra without a power law",
+        (each.reasons.get("tail", "not known") for each in spectra if each.tail is None),
+    )
+
+
+def _counted(title: str, reasons: Iterable[str]) -> Iterator[str]:
+    """How many there are of each reason, the commonest first."""
+    counts = Counter(reasons)
+    if counts:
         parts = [
             f"{count:,} ({printable(reason, 200)})"
-            for reason, count in reasons.most_common(_REASONS_SHOWN)
+            for reason, count in counts.most_common(_REASONS_SHOWN)
         ]
-        more = " and for other reasons" if len(reasons) > _REASONS_SHOWN else ""
-        yield f"Layers without a spectrum: {', '.join(parts)}{more}."
+        more = " and for other reasons" if len(counts) > _REASONS_SHOWN else ""
+        yield f"{title}: {', '.join(parts)}{more}."
 
 
 def _moved(card: Card) -> Iterator[str]:

@@ -81,7 +81,7 @@ class TerminalReporter:
                 _figures(page),
                 *_findings(page),
                 "",
-                _roles(card, spectra=card.spectra is not None and self.width >= _WIDE),
+                _roles(card, wide=self.width >= _WIDE),
                 *_blocks(page),
                 *_spectra(page),
                 "",
@@ -168,19 +168,28 @@ def _indented(text: Text) -> Padding:
     return Padding(text, (0, 0, 0, 4))
 
 
-def _roles(card: Card, *, spectra: bool) -> Table:
+def _roles(card: Card, *, wide: bool) -> Table:
+    """The table of roles; that of spectra leaves out the range of τ where it has no room."""
+    # Headers of two lines leave room for the roles at 80 columns.
+    columns = {
+        "layers": "\nlayers",
+        "parameters": "\nparams",
+        "reduced": "median\nτ",
+        "span": "\nrange of τ",
+        "order": "median\nJ",
+        "efficiency": "median\nη",
+    }
+    if card.spectra is not None:
+        columns |= {"alpha": "median\nα", "ordered": "median\nordered"}
+        if not wide:
+            del columns["span"]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("\nrole")
-    # Headers of two lines leave room for the roles at 80 columns.
-    names = ["\nlayers", "\nparams", "median\nτ", "\nrange of τ", "median\nJ", "median\nη"]
-    if spectra:
-        names += ["median\nα", "median\nordered"]
-    for name in names:
+    for name in columns.values():
         table.add_column(name, justify="right", no_wrap=True)
     for line in role_lines(card):
-        texts = (line.role, f"{line.layers:,}", line.parameters, line.reduced, line.span,
-                 line.order, line.efficiency, line.alpha, line.ordered)  # fmt: skip
-        table.add_row(*map(Text, texts[: 1 + len(names)]))
+        texts = {**vars(line), "layers": f"{line.layers:,}"}
+        table.add_row(*(Text(texts[each]) for each in ("role", *columns)))
     return table
 
 

@@ -174,8 +174,10 @@ def test_the_eigenvalues_of_one_layer_are_there_to_draw(tmp_path: Path) -> None:
     found = eigenvalues_of(str(file), "spiked.weight")
     expected = np.linalg.svd(_weights(tmp_path, 1), compute_uv=False)[::-1] ** 2
     np.testing.assert_allclose(found, expected, rtol=1e-10)
-    with pytest.raises(OptionError, match="no layer of this name"):
-        eigenvalues_of(str(file), "another.weight")
+    with pytest.raises(OptionError, match="no layer of this name, 'xyz': names are those"):
+        eigenvalues_of(str(file), "xyz")
+    with pytest.raises(OptionError, match=r"did you mean spiked\.weight"):
+        eigenvalues_of(str(file), "spiked")
     with pytest.raises(OptionError, match="no convolution"):
         eigenvalues_of(str(file), "spiked.weight", slices=True)
 

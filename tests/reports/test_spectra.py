@@ -6,7 +6,7 @@ import statistics
 from dataclasses import replace
 
 from support import cards
-from support.spectral_cards import with_spectra
+from support.spectral_cards import NO_FIT, with_spectra
 
 from thermoscan.card import Card
 from thermoscan.card_spectra import LayerSpectra
@@ -34,8 +34,8 @@ def test_the_first_sentence_says_how_many_fits_there_are_and_what_is_ordered() -
     spectra = replace(card.spectra, spectra=1200, fits=38, alpha=3.456, outliers=4321)
     card = replace(card, spectra=replace(spectra, ordered_fraction=0.1234))
     assert section_of(card).sentences[0] == (
-        "A power law was fitted to 38 of 1,200 spectra, of mean exponent α = 3.46; 12.3 % of the "
-        "energy is ordered, and 4,321 eigenvalues are outliers."
+        "A power law was fitted to 38 of 1,200 spectra, of mean exponent α = 3.46. Where a bulk "
+        "was fitted, a mean of 12.3 % of the energy is ordered; outliers in all: 4,321."
     )
 
 
@@ -61,8 +61,24 @@ def test_layers_without_a_spectrum_are_counted_by_their_reason_the_commonest_fir
         for each, why in zip(card.layers, reasons, strict=False)
     ]
     card = replace(card, layers=(*layers, *card.layers[len(layers) :]))
-    (sentence,) = section_of(card).sentences[1:]
-    assert sentence == "Layers without a spectrum: 4 (common), 1 (rare), 1 (x\\x1b)."
+    assert (
+        section_of(card).sentences[1]
+        == "Layers without a spectrum: 4 (common), 1 (rare), 1 (x\\x1b)."
+    )
+
+
+def test_spectra_without_a_power_law_are_counted_by_their_reason() -> None:
+    sentences = section_of(with_spectra(cards.of_layers(20))).sentences
+    assert f"Spectra without a power law: 1 ({NO_FIT})." in sentences
+    everyone_has_one = with_spectra(cards.of_layers(3))
+    assert not any("without a power law" in each for each in section_of(everyone_has_one).sentences)
+
+
+def test_a_model_without_matrices_has_no_spectrum_and_no_fits_are_counted() -> None:
+    card = with_spectra(cards.realistic())
+    assert card.spectra is not None
+    empty = replace(card, layers=(), spectra=replace(card.spectra, spectra=0, fits=0))
+    assert section_of(empty).sentences == ("No layer has a spectrum.",)
 
 
 def test_a_sampled_side_is_said_with_its_length() -> None:

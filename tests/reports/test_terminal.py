@@ -76,11 +76,12 @@ def test_what_was_run_and_compared_stands_below_the_roles() -> None:
     assert places == sorted(places)
 
 
-def test_roles_have_the_medians_of_their_spectra_where_there_is_room() -> None:
+def test_roles_have_the_medians_of_their_spectra_in_place_of_the_range_at_80_columns() -> None:
     card = cards.complete()
     wide, narrow = (TerminalReporter(width, colour=False).render(card) for width in (100, 80))
     assert re.search(r" η +α +ordered\n", wide)
-    assert re.search(r" η\n", narrow) and "α  " not in narrow
+    assert re.search(r" η +α +ordered\n", narrow)
+    assert "range of τ" in wide and "range of τ" not in narrow
     spectra = [x.spectra.matrix for x in card.layers if x.role == "mlp down" and x.spectra]
     alphas = [x.tail.alpha for x in spectra if x and x.tail]
     ordered = [x.bulk.ordered_fraction for x in spectra if x and x.bulk]
@@ -89,6 +90,7 @@ def test_roles_have_the_medians_of_their_spectra_where_there_is_room() -> None:
     assert line.alpha == shown(statistics.median(alphas))
     assert line.ordered == shown(statistics.median(ordered))
     assert f"{line.alpha}  {line.ordered:>7}\n" in wide
+    assert f"{line.alpha}  {line.ordered:>7}\n" in narrow
     assert "ordered" not in TerminalReporter(100, colour=False).render(cards.realistic())
 
 

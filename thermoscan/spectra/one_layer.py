@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 from thermoscan.anatomy import anatomy_of
 from thermoscan.errors import CheckpointError, OptionError
 from thermoscan.options import ScanOptions, SpectraOptions
@@ -9,6 +12,7 @@ from thermoscan.plugins import adapter_for
 from thermoscan.spectra.gram import Shape, eigenvalues, gram_of
 from thermoscan.spectra.matrices import matrices_of
 from thermoscan.spectra.taking import SLICES_SCALE
+from thermoscan.text import printable
 from thermoscan.theory.entropy import FloatArray
 from thermoscan.theory.no_fit import NoFit
 
@@ -38,7 +42,7 @@ def eigenvalues_of(
         layers = anatomy_of(checkpoint).layers
         tensor = next((each.tensor for each in layers if each.name == layer), None)
         if tensor is None:
-            raise OptionError("layer-unknown", "the checkpoint has no layer of this name")
+            raise _unknown(layer, [each.name for each in layers])
         (stored,) = (each for each in checkpoint.tensors if each.name == tensor)
         members = [each for each in layers if each.tensor == tensor]
         (matrix,) = (each for each in matrices_of(stored, members) if each.layer == layer)
@@ -52,3 +56,11 @@ def eigenvalues_of(
     if isinstance(found, NoFit):
         raise CheckpointError("spectrum-out-of-range", found.reason, tensor=tensor)
     return found.scaled(SLICES_SCALE if slices else 1.0).pooled
+
+
+def _unknown(layer: str, names: Sequence[str]) -> OptionError:
+    """The error about a layer that is not there, which names the nearest ones."""
+    near = [printable(each, 200) for each in get_close_matches(layer, names, n=3)]
+    hint = f"did you mean {', '.join(near)}?" if near else "names are those of the card"
+    reason = f"the checkpoint has no layer of this name, '{printable(layer, 60)}': {hint}"
+    return OptionError("layer-unknown", reason)
