@@ -21,6 +21,7 @@ from thermoscan.card_spectra import (
 )
 from thermoscan.reasons import Reasons
 from thermoscan.spectra.gram import Eigenvalues
+from thermoscan.theory import power_law, spectral_null
 from thermoscan.theory.entropy import FloatArray
 from thermoscan.theory.no_fit import NoFit
 from thermoscan.theory.power_law import fit_power_law
@@ -36,9 +37,9 @@ FEWEST = 8
 """Of fewer eigenvalues no law is fitted, and they are in no mean over a model: WeightWatcher's."""
 
 TOO_FEW = "fewer than eight eigenvalues show no distribution"
-ALL_ZERO = "all of its eigenvalues are zero"
+ALL_ZERO = spectral_null.ALL_ZERO.reason
 RANK_ONE = "its rank is one"
-ALL_EQUAL = "its eigenvalues are equal"
+ALL_EQUAL = power_law.ALL_EQUAL.reason
 ALL_TAKEN = "its smaller side was taken whole"
 NOT_SHUFFLED = "shuffling was not asked for"
 NO_BASE = "no base checkpoint was given"
